@@ -1,0 +1,74 @@
+/// @file weft/detail/wait_list.hpp
+/// Who waits for something, in order, from any thread.  Floor: sched.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <weft/deadline.hpp>
+#include <weft/detail/export.hpp>
+#include <weft/detail/small_lock.hpp>
+
+namespace weft::detail {
+
+struct waiter;
+
+enum class wait_end : std::uint8_t {
+    granted,         // grant_first() chose this waiter; the lock is not held
+    granted_killed,  // it was chosen, and a kill came too: hand on what was granted; the lock is not held
+    timed_out,       // not chosen, no longer in the list; the lock is held
+    killed,          // likewise
+};
+
+/// The list that every primitive is made of. The primitive's own state is guarded by the list's lock, so that
+/// looking at it and joining the list are one step.
+///
+/// Order:    grant_first() takes the longest waiter.
+/// Threads:  any; a waiter of another hub is woken by a post to it.
+/// Lifetime: a node lives on its waiter's stack and has left the list before wait() returns, whatever woke
+///           it. Destroying a list with waiters aborts.
+class WEFT_API wait_list {
+public:
+    constexpr wait_list() noexcept = default;
+    ~wait_list() {
+        if (first_) abort_destroyed();
+    }
+    wait_list(const wait_list&) = delete;
+    wait_list& operator=(const wait_list&) = delete;
+
+    void lock() noexcept { lock_.lock(); }
+    void unlock() noexcept { lock_.unlock(); }
+
+    // The rest is called with the lock held.
+
+    bool empty() const noexcept { return first_ == nullptr; }
+    std::size_t size() const noexcept;
+
+    /// Joins the end of the list and parks the caller, giving up the lock.
+    /// @param what  a word for reports, of static lifetime
+    /// @param on    the primitive, for reports
+    /// @param item  for the granting side: first_item()
+    /// @param interruptible  false: a kill stays pending and does not end this wait
+    /// @throws blocking_in_hub  the lock is not held then, and the caller is not in the list
+    wait_end wait(deadline by, const char* what, const void* on, void* item = nullptr, bool interruptible = true);
+
+    /// What the longest waiter passed to wait().
+    void* first_item() const noexcept;
+
+    /// Takes the longest waiter out and makes it ready; the caller runs on.
+    void grant_first() noexcept;
+    void grant_all() noexcept {
+        while (first_) grant_first();
+    }
+
+private:
+    [[noreturn]] static void abort_destroyed() noexcept;
+    void append(waiter& w) noexcept;
+    void remove(waiter& w) noexcept;
+
+    waiter* first_ = nullptr;
+    waiter* last_ = nullptr;
+    small_lock lock_;
+};
+
+}  // namespace weft::detail

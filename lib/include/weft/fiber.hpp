@@ -1,0 +1,110 @@
+/// @file weft/fiber.hpp
+/// Explicit switching: a fiber runs only when somebody switches to it.  Floor: fiber.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <exception>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include <weft/detail/end_block.hpp>
+#include <weft/detail/fiber_body.hpp>
+#include <weft/message.hpp>
+
+namespace weft {
+
+namespace detail {
+WEFT_API message switch_message(end_block* target, message&& values);
+WEFT_API message throw_message(end_block* target, std::exception_ptr error);
+}  // namespace detail
+
+/// A handle to a stack and a saved context. Copies name the same fiber; a default-made one names none.
+///
+/// Order:     switch_to() runs its target at once; nobody else runs in between.
+/// Parent:    the fiber that made it, until set_parent(). What the body returns goes to the parent as the
+///            result of its switch_to(), an exception that escapes the body is rethrown there, and fiber_exit
+///            arrives as a value. If the parent is dead, the nearest living ancestor takes its place. If that
+///            one is parked in the scheduler it cannot be switched to: the scheduler goes on, a value is
+///            dropped and an exception is reported as one that nobody observed.
+/// Threads:   a fiber belongs to the thread that made it: switching from another throws wrong_thread. Handles
+///            may be copied and dropped anywhere.
+/// Lifetime:  the last handle of a suspended fiber unwinds it with fiber_exit, in the context of whoever
+///            dropped it (on another thread: by its owner, at its next turn). A fiber that makes itself wait
+///            in the scheduler is kept alive by that wait.
+/// greenlet:  greenlet.greenlet
+class WEFT_API fiber {
+public:
+    /// Names no fiber; switching to it throws.
+    fiber() noexcept = default;
+
+    /// A pending fiber. Runs nothing yet; the first switch starts `function` on a stack of its own. The
+    /// function takes no parameters, or a message, or the values of the first switch by their types.
+    /// @throws std::invalid_argument  a stack size out of range
+    /// @throws std::system_error, std::bad_alloc  no memory for the stack; nothing is lost
+    template <class F>
+        requires(!std::same_as<std::decay_t<F>, fiber>)
+    explicit fiber(F&& function, const fiber_options& options = {}) : block_{new detail::end_block} {
+        detail::make_body<detail::fiber_body<std::decay_t<F>>>(*block_, options, std::forward<F>(function));
+    }
+
+    /// Suspends the caller and runs this fiber, which receives `values`: as the parameters of its function
+    /// when it starts, else as the result of the switch_to() that suspended it. Returns what is later sent to
+    /// the caller, by whomever. To a dead fiber: its nearest living ancestor is meant. To itself: returns the
+    /// values at once.
+    /// @throws wrong_thread, invalid_switch  nothing has happened, the values are destroyed
+    /// @throws anything  what throw_into() or a dying child threw at the caller
+    template <class... A>
+    message switch_to(A&&... values) const {
+        return detail::switch_message(block_.get(), message::of(std::forward<A>(values)...));
+    }
+
+    /// Switches to this fiber and throws there, at the switch_to() that suspended it. A pending fiber dies
+    /// without having run, and the exception goes on to its parent. Thrown into a dead one, fiber_exit comes
+    /// back as a value and anything else surfaces in the nearest living ancestor. Returns as switch_to().
+    message throw_into(std::exception_ptr error) const { return detail::throw_message(block_.get(), std::move(error)); }
+    template <class E>
+        requires(!std::convertible_to<E, std::exception_ptr>)
+    message throw_into(E&& error) const {
+        return throw_into(std::make_exception_ptr(std::forward<E>(error)));
+    }
+    /// Throws fiber_exit.
+    message throw_into() const { return throw_into(std::make_exception_ptr(fiber_exit{})); }
+
+    /// The parent; names none for a thread's main fiber.
+    fiber parent() const;
+
+    /// @throws std::invalid_argument  the chain of parents would become a circle, this is a main fiber, or
+    ///                                the parent names no fiber; nothing has changed
+    /// @throws wrong_thread           the parent belongs to another thread
+    void set_parent(const fiber& parent) const;
+
+    /// Its function has returned or thrown. False for a pending fiber, and for a handle that names none.
+    bool dead() const noexcept;
+    /// It has been switched to at least once.
+    bool started() const noexcept;
+    /// Started and not dead: greenlet's bool().
+    explicit operator bool() const noexcept { return started() && !dead(); }
+
+    /// Unique among all fibers of the process, never reused; 0 for a handle that names none.
+    std::uint64_t id() const noexcept { return block_ ? block_->id : 0; }
+    /// As given in fiber_options; "main" and "hub" for a thread's own.
+    std::string name() const { return block_ ? block_->name : std::string{}; }
+
+    /// The running fiber. Each thread has one from the start.
+    static fiber current();
+    /// The fiber that the thread itself is.
+    static fiber main();
+
+    friend bool operator==(const fiber&, const fiber&) noexcept;
+
+private:
+    explicit fiber(detail::handle<detail::end_block> block) noexcept : block_{std::move(block)} {}
+
+    detail::handle<detail::end_block> block_;
+};
+
+inline bool operator==(const fiber& a, const fiber& b) noexcept { return a.block_.get() == b.block_.get(); }
+
+}  // namespace weft

@@ -1,0 +1,15 @@
+/// @file weft/weft.hpp
+/// Everything but the shim: weft/monkey.hpp and weft/shim.hpp are asked for by name.  Floor: kit.
+#pragma once
+
+#include <weft/deadline.hpp>
+#include <weft/error.hpp>
+#include <weft/event.hpp>
+#include <weft/fiber.hpp>
+#include <weft/hub.hpp>
+#include <weft/message.hpp>
+#include <weft/mutex.hpp>
+#include <weft/queue.hpp>
+#include <weft/semaphore.hpp>
+#include <weft/task.hpp>
+#include <weft/this_task.hpp>

@@ -1,0 +1,64 @@
+#include "base/mailbox.hpp"
+
+namespace weft::detail {
+
+bool mailbox::post(mail& item) noexcept {
+    gate_.lock();
+    if (!open_) {
+        gate_.unlock();
+        return false;
+    }
+    mail* newest = newest_.load(std::memory_order_relaxed);
+    do item.next = newest;
+    while (!newest_.compare_exchange_weak(newest, &item, std::memory_order_seq_cst, std::memory_order_relaxed));
+    // Either the owner sees the item in going_to_sleep(), or this sees that it sleeps: both are seq_cst.
+    if (asleep_.exchange(0, std::memory_order_seq_cst) != 0) {
+        const std::uint64_t one = 1;
+        if (wake_fd_ >= 0) sys::write(wake_fd_, &one, sizeof one);
+        else sys::futex_wake(asleep_, 1);
+    }
+    gate_.unlock();
+    return true;
+}
+
+bool mailbox::deliver_all() noexcept {
+    if (newest_.load(std::memory_order_relaxed) == nullptr) return false;
+    mail* taken = newest_.exchange(nullptr, std::memory_order_acquire);
+    mail* oldest = nullptr;
+    while (taken) {
+        mail* next = taken->next;
+        taken->next = oldest;
+        oldest = taken;
+        taken = next;
+    }
+    const bool any = oldest != nullptr;
+    while (oldest) {
+        mail* next = oldest->next;
+        oldest->deliver(*oldest);
+        oldest = next;
+    }
+    return any;
+}
+
+bool mailbox::going_to_sleep() noexcept {
+    asleep_.store(1, std::memory_order_seq_cst);
+    if (newest_.load(std::memory_order_seq_cst) == nullptr) return true;
+    woke_up();
+    return false;
+}
+
+void mailbox::wake_by(int eventfd) noexcept {
+    gate_.lock();
+    wake_fd_ = eventfd;
+    gate_.unlock();
+}
+
+void mailbox::close() noexcept {
+    gate_.lock();
+    open_ = false;
+    wake_fd_ = -1;
+    gate_.unlock();
+    deliver_all();
+}
+
+}  // namespace weft::detail

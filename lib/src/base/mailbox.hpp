@@ -1,0 +1,78 @@
+// Where other OS threads leave work for the thread that owns it.  Floor: base.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include <weft/detail/export.hpp>
+#include <weft/detail/small_lock.hpp>
+
+#include "base/sys.hpp"
+
+namespace weft::detail {
+
+/// One piece of work. It lives wherever the sender put it, and belongs to deliver() once it has been taken.
+struct mail {
+    using function = void (*)(mail&) noexcept;
+
+    explicit mail(function deliver_function) noexcept : deliver{deliver_function} {}
+
+    mail* next = nullptr;
+    function deliver;
+};
+
+/// Many senders, one owner. Counted, since senders may hold it longer than the owner lives.
+///
+/// Order:    first in, first out for each sender, and among senders in the order of post().
+/// Threads:  post(), add_ref() and release() from any thread; the rest is the owner's.
+class mailbox {
+public:
+    mailbox() noexcept = default;
+    mailbox(const mailbox&) = delete;
+    mailbox& operator=(const mailbox&) = delete;
+
+    void add_ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
+    void release() noexcept {
+        if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+    }
+
+    /// @returns false when the owner has gone; the mail is then untouched and still the sender's
+    WEFT_API bool post(mail& item) noexcept;
+
+    /// Runs what has been posted so far. @returns whether there was anything
+    bool deliver_all() noexcept;
+
+    bool empty() const noexcept { return newest_.load(std::memory_order_acquire) == nullptr; }
+
+    /// Says that the owner is about to sleep on its eventfd or in sleep(). @returns false if there is mail
+    bool going_to_sleep() noexcept;
+    void woke_up() noexcept { asleep_.store(0, std::memory_order_relaxed); }
+
+    /// Sleeps in the kernel until a post or the timeout (null: none), for owners without a descriptor.
+    void sleep(const timespec* timeout) noexcept { sys::futex_wait(asleep_, 1, timeout); }
+
+    /// A look a millisecond, for an owner that can no longer park.
+    void sleep_briefly() noexcept {
+        const timespec millisecond{0, 1'000'000};
+        if (going_to_sleep()) sleep(&millisecond);
+        woke_up();
+    }
+
+    /// The eventfd that a post writes to when the owner sleeps; -1 for none.
+    void wake_by(int eventfd) noexcept;
+
+    /// After this every post() is refused. Runs what is left first.
+    void close() noexcept;
+
+private:
+    ~mailbox() = default;
+
+    std::atomic<mail*> newest_{nullptr};  // a stack; deliver_all() turns it round
+    std::atomic<std::uint32_t> asleep_{0};
+    std::atomic<std::uint32_t> refs_{1};
+    small_lock gate_;  // held by a post from the look at open_ to its last touch of wake_fd_
+    int wake_fd_ = -1;
+    bool open_ = true;
+};
+
+}  // namespace weft::detail

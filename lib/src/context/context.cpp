@@ -1,0 +1,143 @@
+#include "context/context.hpp"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <cxxabi.h>
+
+#include <boost/context/detail/fcontext.hpp>
+
+#include "base/check.hpp"
+#include "base/sys.hpp"
+#include "context/jump.hpp"
+
+namespace weft::detail {
+namespace {
+
+namespace bc = boost::context::detail;
+
+static_assert(offsetof(context, sp) == 0);
+
+enum class layout { foreign, words_7, words_8 };
+
+void never(bc::transfer_t) {}
+
+// Where Boost's make_fcontext puts the function tells the frame: 1.74 saves 0x38 bytes, 1.81 has one word
+// (a stack protector's canary) more after the floating point state.
+layout probe() noexcept {
+#if defined(WEFT_HAS_OWN_JUMP)
+    alignas(64) std::byte stack[1024] = {};
+    auto* made = static_cast<void**>(bc::make_fcontext(stack + sizeof stack, sizeof stack, never));
+    auto* const function = reinterpret_cast<void*>(&never);
+    const auto depth = stack + sizeof stack - reinterpret_cast<std::byte*>(made);
+    if (depth == 0x40 && made[5] == function) return layout::words_7;
+    if (depth == 0x48 && made[6] == function) return layout::words_8;
+#endif
+    return layout::foreign;
+}
+
+bool shadow_stacks_on() noexcept {
+#if defined(__x86_64__)
+    constexpr long arch_shstk_status = 0x5005;
+    unsigned long features = 0;
+    return sys::call(SYS_arch_prctl, arch_shstk_status, sys::word(&features)) == 0 && features != 0;
+#else
+    return false;
+#endif
+}
+
+layout choose() noexcept {
+    const char* wish = std::getenv("WEFT_SWITCH");
+    if (wish && std::strcmp(wish, "boost") == 0) return layout::foreign;
+    if (wish && std::strcmp(wish, "ret") != 0) fatal("WEFT_SWITCH must be 'ret' or 'boost'");
+    return shadow_stacks_on() ? layout::foreign : probe();
+}
+
+layout frame_layout() noexcept {
+    static const layout chosen = choose();
+    return chosen;
+}
+
+// Copied from frame_layout() by the first make_context(), so that a switch is one load and a branch.
+bool own_jump = false;
+
+void enter(bc::transfer_t from) {
+    auto* left = static_cast<context*>(from.data);
+    left->sp = from.fctx;
+    fiber_main(*left);
+}
+
+void jump_boost(context& from, context& to) noexcept {
+    const bc::transfer_t back = bc::jump_fcontext(to.sp, &from);
+    static_cast<context*>(back.data)->sp = back.fctx;
+}
+
+void exchange_state(const thread_words& words, context& from, const context& to) noexcept {
+    const exception_state now = *words.exceptions;
+    const int error = *words.error_number;
+    // Stores that change nothing would still cost store forwarding on the next load.
+    if ((from.exceptions.caught != now.caught) | (from.exceptions.uncaught != now.uncaught) |
+        (from.error_number != error)) {
+        from.exceptions = now;
+        from.error_number = error;
+    }
+    if ((to.exceptions.caught != now.caught) | (to.exceptions.uncaught != now.uncaught) |
+        (to.error_number != error)) {
+        *words.exceptions = to.exceptions;
+        *words.error_number = to.error_number;
+    }
+}
+
+}  // namespace
+
+thread_words thread_words::of_this_thread() noexcept {
+    static_assert(sizeof(exception_state) == 16);
+    return {reinterpret_cast<exception_state*>(abi::__cxa_get_globals()), &errno};
+}
+
+const char* switch_kind() noexcept { return frame_layout() == layout::foreign ? "boost" : "ret"; }
+
+void make_context(context& c, std::byte* top, std::byte* bottom) noexcept {
+    auto* made = static_cast<void**>(bc::make_fcontext(top, static_cast<std::size_t>(top - bottom), enter));
+    const layout frame = frame_layout();
+    own_jump = frame != layout::foreign;
+    if (frame == layout::words_8) {
+        // Without the extra word, the rest of the frame is the seven-word one.
+        made[1] = made[0];
+        ++made;
+    }
+    c.sp = made;
+    sanitizer::made(c.shadow, bottom, static_cast<std::size_t>(top - bottom));
+}
+
+void switch_jmp(const thread_words& words, context& from, context& to) noexcept {
+    exchange_state(words, from, to);
+    sanitizer::leaving(from.shadow, to.shadow, false);
+    if (own_jump) weft_jump_jmp(&from.sp, to.sp);
+    else jump_boost(from, to);
+    if constexpr (sanitizer::active) sanitizer::arrived(from.shadow, nullptr);
+}
+
+void switch_ret(const thread_words& words, context& from, context& to) noexcept {
+    exchange_state(words, from, to);
+    sanitizer::leaving(from.shadow, to.shadow, false);
+    if constexpr (sanitizer::active) {
+        if (own_jump) weft_jump_ret(&from.sp, to.sp);
+        else jump_boost(from, to);
+        sanitizer::arrived(from.shadow, nullptr);
+    } else {
+        // Nothing after the jump: it must be the tail call that makes the caller's site the shared one.
+        if (own_jump) return weft_jump_ret(&from.sp, to.sp);
+        return jump_boost(from, to);
+    }
+}
+
+void switch_final(const thread_words& words, context& from, context& to) noexcept {
+    exchange_state(words, from, to);
+    sanitizer::leaving(from.shadow, to.shadow, true);
+    if (own_jump) weft_jump_jmp(&from.sp, to.sp);
+    else jump_boost(from, to);
+    fatal("a fiber that has ended was switched to");
+}
+
+}  // namespace weft::detail

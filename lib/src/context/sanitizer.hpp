@@ -1,0 +1,102 @@
+// Tells ASan and TSan which stack runs; empty without them.  Floor: context.
+#pragma once
+
+#include <cstddef>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define WEFT_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WEFT_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define WEFT_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WEFT_TSAN 1
+#endif
+#endif
+
+#if defined(WEFT_ASAN)
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+#if defined(WEFT_TSAN)
+#include <sanitizer/tsan_interface.h>
+#endif
+
+namespace weft::detail::sanitizer {
+
+#if defined(WEFT_ASAN) || defined(WEFT_TSAN)
+inline constexpr bool active = true;
+#else
+inline constexpr bool active = false;
+#endif
+
+/// What a sanitizer wants to know of a stack; a part of each context.
+struct shadow {
+#if defined(WEFT_ASAN)
+    void* fake_stack = nullptr;
+    const void* bottom = nullptr;
+    std::size_t size = 0;
+#endif
+#if defined(WEFT_TSAN)
+    void* fiber = nullptr;
+#endif
+};
+
+inline void made([[maybe_unused]] shadow& s, [[maybe_unused]] const void* bottom, [[maybe_unused]] std::size_t size) {
+#if defined(WEFT_ASAN)
+    s.bottom = bottom;
+    s.size = size;
+#endif
+#if defined(WEFT_TSAN)
+    s.fiber = __tsan_create_fiber(0);
+#endif
+}
+
+/// For a thread's own stack, whose bounds ASan tells at the first switch away from it.
+inline void adopted([[maybe_unused]] shadow& s) {
+#if defined(WEFT_TSAN)
+    s.fiber = __tsan_get_current_fiber();
+#endif
+}
+
+inline void ended([[maybe_unused]] shadow& s) {
+#if defined(WEFT_TSAN)
+    __tsan_destroy_fiber(s.fiber);
+    s.fiber = nullptr;
+#endif
+}
+
+__attribute__((always_inline)) inline void leaving([[maybe_unused]] shadow& from, [[maybe_unused]] shadow& to,
+                                                   [[maybe_unused]] bool for_ever) {
+#if defined(WEFT_ASAN)
+    __sanitizer_start_switch_fiber(for_ever ? nullptr : &from.fake_stack, to.bottom, to.size);
+#endif
+#if defined(WEFT_TSAN)
+    __tsan_switch_to_fiber(to.fiber, 0);
+#endif
+}
+
+__attribute__((always_inline)) inline void arrived([[maybe_unused]] shadow& here, [[maybe_unused]] shadow* from) {
+#if defined(WEFT_ASAN)
+    const void* bottom = nullptr;
+    std::size_t size = 0;
+    __sanitizer_finish_switch_fiber(here.fake_stack, &bottom, &size);
+    if (from && !from->bottom) {
+        from->bottom = bottom;
+        from->size = size;
+    }
+#endif
+}
+
+/// Frames that were left by a jump leave poison behind.
+inline void forget_stack([[maybe_unused]] const void* bottom, [[maybe_unused]] std::size_t size) {
+#if defined(WEFT_ASAN)
+    __asan_unpoison_memory_region(bottom, size);
+#endif
+}
+
+}  // namespace weft::detail::sanitizer

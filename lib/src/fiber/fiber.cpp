@@ -1,0 +1,184 @@
+#include <weft/fiber.hpp>
+
+#include "base/check.hpp"
+#include "fiber/thread.hpp"
+
+namespace weft {
+namespace detail {
+namespace {
+
+[[noreturn]] void throw_no_fiber() {
+    throw std::invalid_argument("weft: this handle names no fiber; assign one made with weft::fiber{function} first");
+}
+
+// The fiber itself, or its nearest ancestor that lives.
+end_block& nearest_living(end_block& block) {
+    end_block* at = &block;
+    while (at->state.load(std::memory_order_acquire) == phase::dead && at->parent) at = at->parent;
+    return *at;
+}
+
+bool can_be_switched_to(const record& rec) noexcept {
+    return rec.state == run_state::suspended || (rec.state == run_state::pending && !rec.scheduled);
+}
+
+// Whom a switch to `target` resumes; the running fiber itself is a valid answer.
+record& destination(thread& t, end_block& target) {
+    end_block& block = nearest_living(target);
+    if (block.home != t.box || !block.rec)
+        throw wrong_thread("weft: the fiber belongs to another thread or its thread has ended; fibers never leave "
+                           "their thread, use weft::hub::post() to have something run there");
+    if (t.current->is_hub)
+        throw invalid_switch("weft: switch_to() in a callback of the hub; spawn a task there and switch in it");
+    record& rec = *block.rec;
+    if (&rec != t.current && !can_be_switched_to(rec))
+        throw invalid_switch("weft: the fiber waits in the scheduler, which alone may resume it; use a weft::event "
+                             "to wake it, or kill() to end its wait");
+    return rec;
+}
+
+message resume(thread& t, record& next) {
+    record& me = *t.current;
+    me.state = run_state::suspended;
+    t.switch_jmp_to(next);
+    if (me.incoming) [[unlikely]]
+        std::rethrow_exception(std::exchange(me.incoming, nullptr));
+    return std::move(me.inbox);
+}
+
+// An explicit fiber's function is done.
+[[noreturn]] void end_to_parent(thread& t, record& me, message&& value, std::exception_ptr error) noexcept {
+    end_block& block = *me.block;
+    const bool exit = error && is_exit(error);
+    block.state.store(phase::dead, std::memory_order_release);
+    block.rec = nullptr;
+    me.state = run_state::dead;
+    me.unlink();
+
+    end_block& heir = nearest_living(block);
+    record* target = t.unwinding ? &t.main : heir.home == t.box ? heir.rec : nullptr;
+    const bool switchable = target && can_be_switched_to(*target);
+    if (error && !exit && (me.dropped || !switchable)) {
+        if (t.sched) t.sched->report(block, error);
+        else warn("an exception left a fiber that was being unwound, and nobody was there to observe it");
+        error = nullptr;
+    }
+    if (switchable) {
+        if (exit) target->inbox = message::of(fiber_exit{});
+        else if (error) target->incoming = std::move(error);
+        else target->inbox = std::move(value);
+    } else {
+        WEFT_CHECK(t.sched, "a fiber ended with nobody to go on");
+        target = &t.sched->next_to_run();
+    }
+    value = message{};
+    error = nullptr;
+    if (block.refs.load(std::memory_order_acquire) == 0) delete &block;
+    leave_for_ever(t, me, *target);
+}
+
+}  // namespace
+
+bool is_exit(const std::exception_ptr& error) noexcept {
+    try {
+        std::rethrow_exception(error);
+    } catch (const fiber_exit&) {
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+
+void fiber_main(context& left) noexcept {
+    thread& t = *this_thread_if_any();
+    record& me = *t.current;
+    sanitizer::arrived(me.ctx.shadow, &left.shadow);
+    message value;
+    std::exception_ptr error = std::exchange(me.incoming, nullptr);
+    if (!error && !me.killed) {
+        me.block->state.store(phase::started, std::memory_order_relaxed);
+        try {
+            value = me.function->run(std::move(me.inbox));
+        } catch (...) {
+            error = std::current_exception();
+        }
+    } else if (!error) {
+        error = std::make_exception_ptr(fiber_exit{});
+    }
+    me.inbox = message{};
+    me.function->~body();
+    if (me.scheduled) {
+        me.block->error = std::move(error);
+        me.at_end(me);
+        fatal("a task ended and went on");
+    }
+    end_to_parent(t, me, std::move(value), std::move(error));
+}
+
+message switch_message(end_block* target, message&& values) {
+    if (!target) throw_no_fiber();
+    thread& t = this_thread();
+    if (t.orphans) [[unlikely]]
+        t.bury_orphans();
+    record& next = destination(t, *target);
+    if (&next == t.current) return std::move(values);
+    next.inbox = std::move(values);
+    return resume(t, next);
+}
+
+message throw_message(end_block* target, std::exception_ptr error) {
+    if (!target) throw_no_fiber();
+    if (!error) throw std::invalid_argument("weft: throw_into() of an empty exception_ptr; use throw_into() without "
+                                            "arguments to throw fiber_exit");
+    thread& t = this_thread();
+    const bool was_dead = target->state.load(std::memory_order_acquire) == phase::dead;
+    if (was_dead && is_exit(error)) return message::of(fiber_exit{});
+    record& next = destination(t, *target);
+    if (&next == t.current) std::rethrow_exception(std::move(error));
+    next.incoming = std::move(error);
+    return resume(t, next);
+}
+
+}  // namespace detail
+
+namespace {
+detail::end_block& named(const detail::handle<detail::end_block>& block) {
+    if (!block) detail::throw_no_fiber();
+    return *block;
+}
+}  // namespace
+
+fiber fiber::parent() const {
+    return fiber{detail::handle<detail::end_block>::share(block_ ? block_->parent : nullptr)};
+}
+
+void fiber::set_parent(const fiber& parent) const {
+    detail::end_block& child = named(block_);
+    detail::end_block& wanted = named(parent.block_);
+    if (!child.parent)
+        throw std::invalid_argument("weft: a thread's main fiber has no parent and cannot be given one");
+    if (child.home != wanted.home)
+        throw wrong_thread("weft: a parent must belong to the same thread as its child");
+    for (detail::end_block* at = &wanted; at; at = at->parent)
+        if (at == &child)
+            throw std::invalid_argument("weft: the new parent is the fiber itself or one of its descendants; the "
+                                        "chain of parents would be a circle");
+    wanted.refs.fetch_add(1, std::memory_order_relaxed);
+    detail::handle<detail::end_block>{std::exchange(child.parent, &wanted)};
+}
+
+bool fiber::dead() const noexcept {
+    return block_ && block_->state.load(std::memory_order_acquire) == detail::phase::dead;
+}
+
+bool fiber::started() const noexcept {
+    return block_ && block_->state.load(std::memory_order_acquire) != detail::phase::pending;
+}
+
+fiber fiber::current() {
+    return fiber{detail::handle<detail::end_block>::share(detail::this_thread().current->block)};
+}
+
+fiber fiber::main() { return fiber{detail::handle<detail::end_block>::share(detail::this_thread().main.block)}; }
+
+}  // namespace weft

@@ -1,0 +1,17 @@
+// Blocking work on threads of the library's own.  Floor: hub.
+#pragma once
+
+#include <weft/detail/export.hpp>
+
+namespace weft::detail {
+
+/// Each kind has threads and a limit of its own, so that slow name servers do not hold up anything else.
+enum class offload_kind { dns, accept };
+
+/// Runs `function(argument)` on a pool thread with every signal blocked and parks the caller until it is done. The
+/// wait cannot be killed: what the function works on stays the pool's until then. The function must not throw.
+/// Threads are made on demand and end after some idle seconds.
+/// @returns false if not even one thread can be made; nothing was run
+WEFT_API bool offload(offload_kind kind, void (*function)(void*), void* argument, const char* what);
+
+}  // namespace weft::detail

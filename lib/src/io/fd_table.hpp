@@ -1,0 +1,68 @@
+// What weft knows of each descriptor of the process.  Floor: io.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include <weft/deadline.hpp>
+#include <weft/detail/export.hpp>
+#include <weft/detail/small_lock.hpp>
+
+namespace weft::detail::io {
+
+enum class direction : std::uint8_t { read, write };
+
+/// How a wait for a descriptor ends.
+enum class outcome : std::uint8_t {
+    ready,        // try again
+    timed_out,
+    closed,       // by another task or thread meanwhile: EBADF
+    killed,       // ECANCELED
+    interrupted,  // a signal handler without SA_RESTART has run: EINTR
+    failed,       // the descriptor cannot be watched: errno says why
+};
+
+struct fd_waiter;
+
+/// A hub whose set holds the descriptor. The first is part of the entry.
+struct registration {
+    int set = -1;  // -1: free
+    registration* next = nullptr;
+};
+
+/// One per descriptor number, never freed. `lock` guards everything that is not atomic.
+struct fd_entry {
+    static constexpr std::uint8_t unknown = 0, other = 1, drains = 2, unwatchable = 3;
+
+    small_lock lock;
+    std::atomic<std::uint32_t> generation{0};  // counts closes; what was learned before one is void
+    std::atomic<std::uint32_t> edges{0};       // counts events: one that came during a try forbids to park on it
+    // Learned of the open file, for `generation`.
+    std::atomic<std::uint8_t> kind{unknown};
+    std::atomic<bool> drained{false};     // the last read proved that nothing is left, and no edge came since
+    std::atomic<bool> odd_event{false};   // PRI, ERR, HUP or RDHUP was seen: a short read proves nothing any more
+    std::atomic<std::uint32_t> blocking_seen{0};  // flag_changes() + 1 when O_NONBLOCK was seen clear
+    std::atomic<int> waiters{0};
+    fd_waiter* first = nullptr;
+    fd_waiter* last = nullptr;
+    registration sets;
+
+    // With the lock held; defined with fd_waiter.
+    void append(fd_waiter& w) noexcept;
+    void take_out(fd_waiter& w) noexcept;
+};
+
+/// The entry of a descriptor, made on first use; null for a number out of any range.
+WEFT_API fd_entry* entry_of(int fd) noexcept;
+/// Only if there is one.
+WEFT_API fd_entry* entry_if_any(int fd) noexcept;
+
+/// Calls `visit` for every entry that exists.
+void for_each_entry(void (*visit)(fd_entry&, int), int argument) noexcept;
+
+/// Counts changes of O_NONBLOCK and of timeouts by calls that we see; what was learned of a descriptor's flags
+/// holds while it stands still.
+WEFT_API std::uint32_t flag_changes() noexcept;
+WEFT_API void flags_changed() noexcept;
+
+}  // namespace weft::detail::io

@@ -1,0 +1,365 @@
+#include "io/readiness.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <mutex>
+#include <new>
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/sys.hpp"
+#include "io/fd_waiter.hpp"
+#include "io/signals.hpp"
+
+namespace weft::detail::io {
+namespace {
+
+// Successes in a row before a fiber lets others run: a peer that always has data must not starve them.
+constexpr std::uint32_t eager_limit = 32;
+
+constexpr std::uint32_t reading = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLHUP | EPOLLERR;
+constexpr std::uint32_t writing = EPOLLOUT | EPOLLHUP | EPOLLERR;
+constexpr std::uint32_t odd = EPOLLRDHUP | EPOLLPRI | EPOLLHUP | EPOLLERR;
+
+std::uint64_t cookie_of(int fd, std::uint32_t generation) noexcept {
+    return std::uint64_t{generation} << 32 | static_cast<std::uint32_t>(fd);
+}
+
+// Where a short read proves that nothing is left: IP stream sockets, and pipes without packets.
+std::uint8_t learn_kind(int fd) noexcept {
+    struct stat file;
+    if (sys::call(SYS_fstat, fd, sys::word(&file)) < 0) return fd_entry::other;
+    if (S_ISFIFO(file.st_mode)) {
+        const long flags = sys::call(SYS_fcntl, fd, F_GETFL);
+        return flags >= 0 && (flags & O_DIRECT) == 0 ? fd_entry::drains : fd_entry::other;
+    }
+    if (!S_ISSOCK(file.st_mode)) return fd_entry::other;
+    const auto option = [fd](int name) {
+        int value = -1;
+        socklen_t size = sizeof value;
+        sys::call(SYS_getsockopt, fd, SOL_SOCKET, name, sys::word(&value), sys::word(&size));
+        return value;
+    };
+    const int domain = option(SO_DOMAIN);
+    const bool ip = domain == AF_INET || domain == AF_INET6;
+    return ip && option(SO_TYPE) == SOCK_STREAM ? fd_entry::drains : fd_entry::other;
+}
+
+bool registered_with(const fd_entry& e, int set) noexcept {
+    for (const registration* r = &e.sets; r; r = r->next)
+        if (r->set == set) return true;
+    return false;
+}
+
+// Under the entry's lock. @returns 0 or minus an error number
+long register_with(fd_entry& e, int fd, std::uint32_t generation, driver& hub) noexcept {
+    if (registered_with(e, hub.set()) && hub.set() >= 0) return 0;
+    registration* slot = &e.sets;
+    while (slot && slot->set >= 0) slot = slot->next;
+    std::unique_ptr<registration> extra;
+    if (!slot) {
+        extra.reset(new (std::nothrow) registration);
+        if (!extra) return -ENOMEM;
+        slot = extra.get();
+    }
+    const long result = hub.watch(fd, cookie_of(fd, generation));
+    // EEXIST: the same file under the same number is in the set already, by a close that nobody saw.
+    if (result < 0 && result != -EEXIST) return result;
+    slot->set = hub.set();
+    if (extra) {
+        extra->next = e.sets.next;
+        e.sets.next = extra.release();
+    }
+    if (e.kind.load(std::memory_order_relaxed) == fd_entry::unknown)
+        e.kind.store(learn_kind(fd), std::memory_order_relaxed);
+    return 0;
+}
+
+void wake_next(fd_entry& e, std::uint32_t events) noexcept {
+    for (fd_waiter* w = e.first; w; w = w->after()) {
+        if (w->consumes && (w->interest & events)) {
+            e.take_out(*w);
+            w->grant();
+            return;
+        }
+    }
+}
+
+std::uint32_t interest_of(direction way) noexcept { return way == direction::read ? reading : writing; }
+
+enum class link_result { linked, again, closed, failed };
+
+// Joins the waiters of an entry, unless something has happened since the attempt.
+link_result link(fd_entry& e, int fd, const attempt& a, fd_waiter& w) noexcept {
+    const std::lock_guard guard{e.lock};
+    if (e.generation.load(std::memory_order_relaxed) != a.generation) return link_result::closed;
+    if (e.edges.load(std::memory_order_relaxed) != a.edges) return link_result::again;
+    const long result = register_with(e, fd, a.generation, scheduler::here().drive());
+    if (result < 0) {
+        errno = static_cast<int>(-result);
+        return result == -EBADF ? link_result::closed : link_result::failed;
+    }
+    e.append(w);
+    return link_result::linked;
+}
+
+// The wait is over, however: takes the node out, or waits for the grant that is under way.
+// @returns whether the node had been granted
+bool unlink(fd_entry& e, fd_waiter& w) {
+    e.lock.lock();
+    const bool was_waiting = w.now == grant_status::waiting;
+    if (was_waiting) e.take_out(w);
+    e.lock.unlock();
+    if (!was_waiting) w.await_delivery(scheduler::here());
+    return !was_waiting;
+}
+
+outcome outcome_of(wake cause) noexcept {
+    switch (cause) {
+        case wake::unparked: return outcome::ready;
+        case wake::timed_out: return outcome::timed_out;
+        case wake::killed: return outcome::killed;
+        case wake::signalled: return outcome::interrupted;
+    }
+    __builtin_unreachable();
+}
+
+// Parks with every node linked that has to be; a signal may end it by the rule.
+wake park(const manner& how, const void* on, bool for_events) {
+    scheduler& sched = scheduler::here();
+    parking pause{how.what, on};
+    pause.by = how.by;
+    pause.foreign = how.foreign;
+    pause.interruptible = how.interruptible;
+    signal_node interrupted{pause, how.signals};
+    if (how.signals != signal_rule::ignores) sched.signalable().push_back(interrupted);
+    if (for_events) ++sched.drive().expected;
+    struct undo {
+        scheduler& sched;
+        signal_node& node;
+        bool events;
+        ~undo() {
+            if (node.linked()) node.unlink();
+            if (events) --sched.drive().expected;
+        }
+    } at_end{sched, interrupted, for_events};
+    this_thread().current->eager = 0;
+    return sched.park(pause);
+}
+
+}  // namespace
+
+bool may_park() noexcept {
+    const thread* t = this_thread_if_any();
+    return t && t->sched && !t->current->is_hub && t->current->native == 0 && !t->unwinding;
+}
+
+int enter_native() noexcept { return this_thread().current->native++; }
+void leave_native() noexcept { --this_thread().current->native; }
+
+bool worth_reading(const attempt& a) noexcept {
+    const fd_entry& e = *a.entry;
+    return !e.drained.load(std::memory_order_acquire) ||
+           e.kind.load(std::memory_order_relaxed) != fd_entry::drains ||
+           e.odd_event.load(std::memory_order_relaxed) ||
+           e.blocking_seen.load(std::memory_order_relaxed) != flag_changes() + 1;
+}
+
+outcome wait(int fd, const attempt& a, direction way, const manner& how) {
+    if (!a.entry) {
+        errno = ENOMEM;
+        return outcome::failed;
+    }
+    fd_entry& e = *a.entry;
+    scheduler& sched = scheduler::here();
+    fd_waiter me{this_thread(), sched.next_token(), interest_of(way), true};
+    switch (link(e, fd, a, me)) {
+        case link_result::linked: break;
+        case link_result::again: return outcome::ready;
+        case link_result::closed: return outcome::closed;
+        case link_result::failed: return outcome::failed;
+    }
+    wake cause;
+    try {
+        cause = park(how, &e, true);
+    } catch (...) {
+        unlink(e, me);
+        throw;
+    }
+    const bool granted = unlink(e, me);
+    if (me.closed) return outcome::closed;
+    if (granted && cause != wake::killed) return outcome::ready;
+    if (granted) {
+        const std::lock_guard guard{e.lock};
+        wake_next(e, me.interest);
+    }
+    return outcome_of(cause);
+}
+
+void spent_turn() {
+    thread& t = this_thread();
+    record& me = *t.current;
+    if (++me.eager < eager_limit || !may_park()) return;
+    me.eager = 0;
+    scheduler::here().yield();
+}
+
+void took(int fd, const attempt& a, direction way, bool emptied) {
+    (void)fd;
+    if (a.entry) {
+        fd_entry& e = *a.entry;
+        const bool proves = emptied && e.kind.load(std::memory_order_relaxed) == fd_entry::drains &&
+                            !e.odd_event.load(std::memory_order_relaxed);
+        if (proves || e.waiters.load(std::memory_order_relaxed) > 0) {
+            const std::lock_guard guard{e.lock};
+            const bool quiet = e.edges.load(std::memory_order_relaxed) == a.edges &&
+                               e.generation.load(std::memory_order_relaxed) == a.generation;
+            if (proves && quiet) e.drained.store(true, std::memory_order_release);
+            else wake_next(e, interest_of(way));
+        }
+    }
+    spent_turn();
+}
+
+poll_result wait_any(pollfd* fds, nfds_t count, real_poll look, const manner& how) {
+    constexpr nfds_t in_place = 6;
+    struct entry_wait {
+        attempt seen{-1};
+        alignas(fd_waiter) std::byte room[sizeof(fd_waiter)];
+        fd_waiter* node = nullptr;
+    };
+    entry_wait few[in_place];
+    std::unique_ptr<entry_wait[]> many;
+    if (count > in_place) many.reset(new (std::nothrow) entry_wait[count]);
+    entry_wait* const all = count > in_place ? many.get() : few;
+    if (!all) {
+        errno = ENOMEM;
+        return {-1, outcome::failed};
+    }
+    scheduler& sched = scheduler::here();
+    for (;;) {
+        for (nfds_t i = 0; i < count; ++i)
+            if (fds[i].fd >= 0) all[i].seen = attempt{fds[i].fd};
+        const int ready = look(fds, count, 0);
+        if (ready != 0 || how.by.is_past()) return {ready, outcome::timed_out};
+
+        outcome end = outcome::ready;
+        for (nfds_t i = 0; i < count && end == outcome::ready; ++i) {
+            entry_wait& w = all[i];
+            if (fds[i].fd < 0) continue;
+            if (!w.seen.entry) {
+                errno = ENOMEM;
+                end = outcome::failed;
+                break;
+            }
+            const std::uint32_t interest = static_cast<std::uint16_t>(fds[i].events) | EPOLLHUP | EPOLLERR;
+            auto* node = ::new (w.room) fd_waiter{this_thread(), sched.next_token(), interest, false};
+            switch (link(*w.seen.entry, fds[i].fd, w.seen, *node)) {
+                case link_result::linked: w.node = node; break;
+                case link_result::failed: end = outcome::failed; break;
+                default: end = outcome::interrupted; break;  // it has changed: look again
+            }
+        }
+        wake cause = wake::unparked;
+        const int link_error = errno;
+        const auto unlink_all = [&] {
+            for (nfds_t i = 0; i < count; ++i)
+                if (fd_waiter* node = std::exchange(all[i].node, nullptr)) unlink(*all[i].seen.entry, *node);
+        };
+        if (end == outcome::ready) {
+            try {
+                cause = park(how, fds, count > 0);
+            } catch (...) {
+                unlink_all();
+                throw;
+            }
+        }
+        unlink_all();
+        if (end == outcome::failed) {
+            errno = link_error;
+            return {-1, outcome::failed};
+        }
+        if (cause != wake::unparked) {
+            const int at_last = look(fds, count, 0);
+            if (at_last != 0 && cause == wake::timed_out) return {at_last, outcome::ready};
+            return {0, outcome_of(cause)};
+        }
+    }
+}
+
+outcome pause(const manner& how) { return outcome_of(park(how, nullptr, false)); }
+
+void closing(int fd) noexcept {
+    fd_entry* e = entry_if_any(fd);
+    if (!e) return;
+    const std::lock_guard guard{e->lock};
+    e->generation.fetch_add(1, std::memory_order_acq_rel);
+    // Before the close: a descriptor whose file lives on under another number could not be removed after it.
+    e->sets.set >= 0 ? void(sys::call(SYS_epoll_ctl, std::exchange(e->sets.set, -1), EPOLL_CTL_DEL, fd)) : void();
+    while (registration* extra = e->sets.next) {
+        e->sets.next = extra->next;
+        sys::call(SYS_epoll_ctl, extra->set, EPOLL_CTL_DEL, fd);
+        delete extra;
+    }
+    e->kind.store(fd_entry::unknown, std::memory_order_relaxed);
+    e->drained.store(false, std::memory_order_relaxed);
+    e->odd_event.store(false, std::memory_order_relaxed);
+    e->blocking_seen.store(0, std::memory_order_relaxed);
+    while (fd_waiter* w = e->first) {
+        e->take_out(*w);
+        w->closed = true;
+        w->grant();
+    }
+}
+
+void never_drains(int fd) noexcept {
+    if (fd_entry* e = entry_of(fd)) e->kind.store(fd_entry::other, std::memory_order_relaxed);
+}
+
+}  // namespace weft::detail::io
+
+namespace weft::detail {
+
+void on_edge(std::uint64_t cookie, std::uint32_t events) noexcept {
+    using namespace io;
+    fd_entry* e = entry_if_any(static_cast<int>(cookie & 0xffffffff));
+    if (!e) return;
+    const std::lock_guard guard{e->lock};
+    if (e->generation.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(cookie >> 32)) return;
+    e->edges.fetch_add(1, std::memory_order_acq_rel);
+    if (events & reading) e->drained.store(false, std::memory_order_release);
+    if (events & odd) e->odd_event.store(true, std::memory_order_relaxed);
+    for (fd_waiter* w = e->first; w;) {
+        fd_waiter* next = w->after();
+        if (!w->consumes && (w->interest & events)) {
+            e->take_out(*w);
+            w->grant();
+        }
+        w = next;
+    }
+    if (events & reading) wake_next(*e, reading & ~(EPOLLHUP | EPOLLERR));
+    if (events & writing) wake_next(*e, EPOLLOUT);
+}
+
+void on_set_closing(int set) noexcept {
+    using namespace io;
+    for_each_entry([](fd_entry& e, int gone) {
+        const std::lock_guard guard{e.lock};
+        if (e.sets.set == gone) e.sets.set = -1;
+        for (registration** at = &e.sets.next; *at;) {
+            registration* r = *at;
+            if (r->set == gone) {
+                *at = r->next;
+                delete r;
+            } else {
+                at = &r->next;
+            }
+        }
+    }, set);
+}
+
+}  // namespace weft::detail

@@ -1,0 +1,55 @@
+// What the scheduler asks of whoever turns it.  Floor: sched.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include <weft/deadline.hpp>
+
+namespace weft::detail {
+
+struct thread;
+
+struct driver {
+    virtual ~driver() = default;
+
+    virtual clock::time_point now() noexcept = 0;
+
+    /// Takes in what has happened outside: descriptors, callbacks. `until` in the past: without waiting.
+    /// Otherwise waits for something to happen, for a post to the thread's mailbox, or for `until`.
+    /// @returns false if it did not wait because nothing can ever happen: no descriptor, job or handle is
+    ///          awaited and no other thread exists
+    virtual bool poll(clock::time_point until) = 0;
+
+    /// Adds a descriptor to the edge-triggered set, for reading, writing and urgent data, for as long as it is
+    /// open. @returns 0 or minus an error number
+    virtual long watch(int fd, std::uint64_t cookie) noexcept = 0;
+
+    /// The set, for descriptors that other threads close; -1 for none.
+    virtual int set() const noexcept { return -1; }
+
+    /// Waits in progress that an event, not a deadline, will end.
+    long expected = 0;
+
+    /// It stands in for another one, or serves again.
+    virtual void installed() noexcept {}
+};
+
+/// No thread exists but the caller and those that the library itself runs.
+bool only_our_threads() noexcept;
+
+/// A thread of the library's own starts or ends.
+void count_own_thread(int change) noexcept;
+
+/// A descriptor of this thread's set has had an edge, or a signal handler has interrupted the thread's wait;
+/// both defined by the io floor.
+void on_edge(std::uint64_t cookie, std::uint32_t events) noexcept;
+void on_signal() noexcept;
+/// The thread's set is about to go.
+void on_set_closing(int set) noexcept;
+
+/// The driver of a thread that chooses none; defined by the hub floor.
+std::unique_ptr<driver> make_hub_driver(thread& t);
+
+}  // namespace weft::detail

@@ -1,0 +1,285 @@
+#include "sched/scheduler.hpp"
+
+#include <cstdio>
+#include <utility>
+
+#include <weft/error.hpp>
+
+#include "base/check.hpp"
+#include "sched/unhandled.hpp"
+
+namespace weft {
+
+clock::time_point now() noexcept {
+    detail::thread* t = detail::this_thread_if_any();
+    if (!t || !t->sched) return clock::now();
+    return static_cast<detail::scheduler*>(t->sched)->now();
+}
+
+namespace detail {
+namespace {
+
+// After so many failed waits a fiber that is being unwound with its thread will not end by itself.
+constexpr std::uint32_t unwinding_patience = 1000;
+
+struct hub_body final : body {
+    explicit hub_body(scheduler& s) noexcept : sched{s} {}
+    message run(message&&) override {
+        sched.run_hub();
+        return {};
+    }
+    scheduler& sched;
+};
+
+}  // namespace
+
+scheduler& scheduler::here() {
+    thread& t = this_thread();
+    if (!t.sched) [[unlikely]]
+        t.sched = new scheduler{t};
+    return static_cast<scheduler&>(*t.sched);
+}
+
+scheduler::scheduler(thread& t) : thread_{t}, driver_{make_hub_driver(t)} {}
+
+scheduler::~scheduler() {
+    if (!hub_block_) return;
+    hub_->function->~body();
+    hub_->state = run_state::dead;
+    sanitizer::ended(hub_->ctx.shadow);
+    const stack s = hub_->where;
+    hub_->~record();
+    thread_.stacks.give(s);
+    hub_block_->rec = nullptr;
+    hub_block_->state.store(phase::dead, std::memory_order_release);
+    handle<end_block>{hub_block_};
+}
+
+void scheduler::make_hub() {
+    handle<end_block> block{new end_block};
+    make_body<hub_body>(*block, fiber_options{.name = "hub"}, *this);
+    // Its parent is main, not whoever happened to wait first.
+    thread_.main.block->refs.fetch_add(1, std::memory_order_relaxed);
+    handle<end_block>{std::exchange(block->parent, thread_.main.block)};
+    hub_ = block->rec;
+    hub_->is_hub = true;
+    hub_->state = run_state::hub;
+    hub_->unlink();  // not unwound with the others: it ends with the scheduler
+    hub_block_ = block.get();
+    hub_block_->refs.fetch_add(1, std::memory_order_relaxed);
+}
+
+void scheduler::make_ready(record& rec) noexcept {
+    rec.state = run_state::ready;
+    rec.next_ready = nullptr;
+    if (last_ready_) last_ready_->next_ready = &rec;
+    else first_ready_ = &rec;
+    last_ready_ = &rec;
+}
+
+void scheduler::start(record& rec) noexcept {
+    rec.scheduled = true;
+    ++tasks_;
+    make_ready(rec);
+}
+
+record& scheduler::next_to_run() noexcept {
+    if (!first_ready_) return *hub_;
+    record& next = *first_ready_;
+    first_ready_ = next.next_ready;
+    if (!first_ready_) last_ready_ = nullptr;
+    return next;
+}
+
+bool scheduler::time_to_poll() noexcept {
+    turns_left_ = turns_between_looks;
+    return now() - last_poll_ >= poll_interval;
+}
+
+// Kept out of line: its call of the jump is the one site that every parked fiber leaves and returns through.
+[[gnu::noinline]] void scheduler::switch_away(record& me) noexcept {
+    const bool look_outside = --turns_left_ == 0 && time_to_poll();
+    record& next = look_outside && !me.is_hub ? *hub_ : next_to_run();
+    next.state = run_state::running;
+    if (&next == &me) return;
+    thread_.current = &next;
+    ++switches_;
+    return switch_ret(thread_.words, me.ctx, next.ctx);
+}
+
+bool scheduler::must_die() const noexcept {
+    return thread_.current->killed && thread_.words.exceptions->uncaught == 0;
+}
+
+wake scheduler::refuse(record& me) noexcept {
+    me.incoming = nullptr;
+    if (++me.refused > unwinding_patience) {
+        me.state = run_state::suspended;
+        thread_.switch_jmp_to(thread_.main);
+        fatal("a fiber that was given up was switched to");
+    }
+    return wake::killed;
+}
+
+wake scheduler::park(parking& w) {
+    record& me = *thread_.current;
+    if (me.is_hub)
+        throw blocking_in_hub(std::string{"weft: "} + w.what +
+                              " would wait in a callback of the hub, which nobody could then wake; spawn a task there "
+                              "and wait in it");
+    if (thread_.unwinding) return refuse(me);
+    me.interruptible = w.interruptible && thread_.words.exceptions->uncaught == 0;
+    if (me.killed && me.interruptible) return wake::killed;
+    if (w.by.is_past()) return wake::timed_out;
+    if (!hub_) [[unlikely]]
+        make_hub();
+    w.who = &me;
+    w.cause = wake::unparked;
+    ++me.epoch;
+    me.waiting = &w;
+    me.state = run_state::parked;
+    if (!w.by.is_never()) {
+        w.when = w.by.when();
+        deadlines_.insert(w);
+    }
+    // A wait keeps an explicit fiber alive; a task and main are kept by others.
+    const bool pinned = !me.scheduled && &me != &thread_.main;
+    if (pinned) me.block->refs.fetch_add(1, std::memory_order_relaxed);
+    switch_away(me);
+    if (w.queued) deadlines_.erase(w);
+    me.waiting = nullptr;
+    if (pinned) me.block->refs.fetch_sub(1, std::memory_order_acq_rel);
+    if (thread_.unwinding) return refuse(me);
+    return w.cause;
+}
+
+void scheduler::unpark(const park_token& token) noexcept {
+    record& rec = *token.who;
+    if (rec.state != run_state::parked || rec.epoch != token.epoch) return;
+    make_ready(rec);
+}
+
+void scheduler::end_wait(record& rec, wake cause) noexcept {
+    rec.waiting->cause = cause;
+    make_ready(rec);
+}
+
+void scheduler::kill(record& rec) noexcept {
+    rec.killed = true;
+    if (rec.state == run_state::parked && rec.interruptible) end_wait(rec, wake::killed);
+}
+
+wake scheduler::yield() {
+    record& me = *thread_.current;
+    if (me.is_hub)
+        throw blocking_in_hub("weft: yield() in a callback of the hub; it returns to the hub by itself");
+    if (thread_.unwinding) return refuse(me);
+    if (must_die()) return wake::killed;
+    if (!hub_) [[unlikely]]
+        make_hub();
+    make_ready(me);
+    switch_away(me);
+    if (thread_.unwinding) return refuse(me);
+    return must_die() ? wake::killed : wake::unparked;
+}
+
+void scheduler::leave(record& me) noexcept {
+    --tasks_;
+    me.state = run_state::dead;
+    me.unlink();
+    record& next = thread_.unwinding ? thread_.main : next_to_run();
+    ++switches_;
+    leave_for_ever(thread_, me, next);
+}
+
+void scheduler::expire() noexcept {
+    deadline_node* first = deadlines_.first();
+    if (!first) return;
+    const auto time = now();
+    while (first && first->when <= time) {
+        auto& w = static_cast<parking&>(*first);
+        deadlines_.erase(w);
+        // Already woken by its token: it is ready and will see that it was in time.
+        if (w.who->state == run_state::parked) end_wait(*w.who, wake::timed_out);
+        first = deadlines_.first();
+    }
+}
+
+void scheduler::run_hub() {
+    for (;;) {
+        thread_.box->deliver_all();
+        const deadline_node* first = deadlines_.first();
+        const auto until = first_ready_ ? clock::time_point::min() : first ? first->when : clock::time_point::max();
+        const bool something_may_happen = driver_->poll(until);
+        thread_.box->deliver_all();
+        expire();
+        if (first_ready_) {
+            turns_left_ = turns_between_looks;
+            last_poll_ = now();
+            hub_->state = run_state::hub;
+            switch_away(*hub_);
+        } else if (!something_may_happen) {
+            explain_deadlock();
+        }
+    }
+}
+
+std::string scheduler::describe_parked() {
+    std::string text;
+    const auto describe = [&](record& rec) {
+        if (rec.state != run_state::parked) return;
+        char line[160];
+        std::snprintf(line, sizeof line, "\n  %s %llu%s%.60s%s: waits for %.40s %p", rec.scheduled ? "task" : "fiber",
+                      static_cast<unsigned long long>(rec.block->id), rec.block->name.empty() ? "" : " '",
+                      rec.block->name.c_str(), rec.block->name.empty() ? "" : "'", rec.waiting->what, rec.waiting->on);
+        text += line;
+    };
+    describe(thread_.main);
+    for (record* rec = thread_.records.front(); rec; rec = thread_.records.after(*rec)) describe(*rec);
+    return text;
+}
+
+void scheduler::explain_deadlock() {
+    record& main = thread_.main;
+    const std::string text =
+        "weft: blocked for ever: nothing is ready, no timer, descriptor or job is awaited, and no other thread "
+        "exists that could wake anybody" + describe_parked();
+    if (main.state == run_state::parked && main.waiting->foreign) fatal(text.c_str());
+    main.incoming = std::make_exception_ptr(deadlock{text});
+    if (main.state == run_state::parked) end_wait(main, wake::killed);
+    else make_ready(main);  // inside switch_to(), which rethrows what is incoming
+}
+
+void scheduler::report(end_block& block, const std::exception_ptr& error) noexcept {
+    report_unhandled(block, error);
+}
+
+std::unique_ptr<driver> scheduler::replace_driver(std::unique_ptr<driver> next) noexcept {
+    last_poll_ = {};
+    auto previous = std::exchange(driver_, std::move(next));
+    driver_->installed();
+    return previous;
+}
+
+void scheduler::settle() {
+    constexpr int patience = 100'000;
+    for (int turns = 0; turns < patience; ++turns) {
+        // The hub takes in posts and deadlines before anybody else runs.
+        turns_left_ = 1;
+        last_poll_ = clock::time_point{} - poll_interval;
+        if (yield() == wake::killed) exit_fiber();
+        if (!first_ready_ && thread_.box->empty()) return;
+    }
+    throw std::logic_error("weft: settle() gave up after 100000 turns; a task yields for ever");
+}
+
+void exit_fiber() {
+    thread& t = this_thread();
+    record& me = *t.current;
+    if (t.words.exceptions->uncaught != 0) return;
+    if (me.incoming) std::rethrow_exception(std::exchange(me.incoming, nullptr));
+    throw fiber_exit{};
+}
+
+}  // namespace detail
+}  // namespace weft

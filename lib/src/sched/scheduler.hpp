@@ -1,0 +1,126 @@
+// The ready queue, the deadlines, park and unpark.  Floor: sched.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "fiber/thread.hpp"
+#include "sched/deadline_queue.hpp"
+#include "sched/driver.hpp"
+
+namespace weft::detail {
+
+enum class wake : std::uint8_t {
+    unparked,   // by its token
+    timed_out,  // the deadline passed first
+    killed,     // a kill is pending, or the thread is ending
+    signalled,  // a signal handler has run
+};
+
+/// One wait of the running fiber; lives on its stack while it is parked.
+struct parking : deadline_node {
+    /// @param what  a word for reports, of static lifetime: "event", "read"
+    explicit parking(const char* what_for, const void* waited_on = nullptr) noexcept : what{what_for}, on{waited_on} {}
+
+    const char* what;
+    const void* on;
+    deadline by;
+    bool interruptible = true;  // kill() ends it; what must not fail says false
+    bool foreign = false;       // below it stand frames that no exception may cross
+    wake cause = wake::unparked;
+    record* who = nullptr;
+};
+
+/// What park() hands out. A token whose wait is over wakes nobody.
+struct park_token {
+    record* who;
+    std::uint64_t epoch;
+};
+
+/// One thread's. Knows fibers, deadlines and a driver; knows neither libuv nor any system call.
+///
+/// Order:  ready fibers run first in, first out. A parking fiber switches straight to the next one; the hub's
+///         fiber runs when there is none, or when `poll_interval` of ready work has passed.
+class scheduler final : public scheduler_base {
+public:
+    static constexpr std::uint32_t turns_between_looks = 64;
+    static constexpr clock::duration poll_interval = std::chrono::milliseconds{1};
+
+    explicit scheduler(thread& t);
+    ~scheduler() override;
+
+    /// This thread's; made at the first need.
+    static scheduler& here();
+
+    clock::time_point now() noexcept { return driver_->now(); }
+
+    /// Parks the running fiber until unpark(), its deadline or a kill.
+    /// @throws blocking_in_hub  in a callback of the hub
+    wake park(parking& w);
+    /// For token_of() before park(): the park that comes next.
+    park_token next_token() const noexcept { return {thread_.current, thread_.current->epoch + 1}; }
+
+    void unpark(const park_token& token) noexcept;
+    /// Ends the wait of a parked fiber with this cause.
+    void end_wait(record& rec, wake cause) noexcept;
+
+    /// Lets every fiber that is ready now run before the caller runs on; at least polls now and then.
+    /// @returns wake::killed if a kill is pending
+    wake yield();
+
+    void make_ready(record& rec) noexcept;
+    /// A task's first entry into the ready queue.
+    void start(record& rec) noexcept;
+    void kill(record& rec) noexcept;
+    [[noreturn]] void leave(record& me) noexcept;
+
+    record& next_to_run() noexcept override;
+    void report(end_block& block, const std::exception_ptr& error) noexcept override;
+
+    /// A kill that the running fiber must meet now: it is pending and no exception is in flight.
+    bool must_die() const noexcept;
+
+    driver& drive() noexcept { return *driver_; }
+    std::unique_ptr<driver> replace_driver(std::unique_ptr<driver> next) noexcept;
+    /// Runs until nothing is ready, without waiting; for tests on a hand-driven clock.
+    void settle();
+
+    /// Waits that a signal handler ends, longest first; the io floor's.
+    list<list_node>& signalable() noexcept { return signalable_; }
+    std::size_t tasks() const noexcept { return tasks_; }
+    std::uint64_t switches() const noexcept { return switches_; }
+    end_block* hub_block() const noexcept { return hub_block_; }
+
+    /// Every parked fiber with what it waits for, a line each.
+    std::string describe_parked();
+
+    void run_hub();          // the body of the hub's fiber
+    void expire() noexcept;  // wakes those whose deadline has passed
+
+private:
+    void make_hub();
+    void switch_away(record& me) noexcept;
+    bool time_to_poll() noexcept;
+    void explain_deadlock();
+    wake refuse(record& me) noexcept;
+
+    thread& thread_;
+    std::unique_ptr<driver> driver_;
+    record* first_ready_ = nullptr;
+    record* last_ready_ = nullptr;
+    record* hub_ = nullptr;
+    end_block* hub_block_ = nullptr;  // counted
+    deadline_queue deadlines_;
+    list<list_node> signalable_;
+    std::uint32_t turns_left_ = turns_between_looks;
+    clock::time_point last_poll_{};
+    std::size_t tasks_ = 0;
+    std::uint64_t switches_ = 0;
+};
+
+/// For a wait that answered wake::killed, once it has cleaned up: throws fiber_exit, or what was sent to the
+/// fiber instead. Returns only while another exception is in flight, where nothing may be thrown.
+WEFT_API void exit_fiber();
+
+}  // namespace weft::detail

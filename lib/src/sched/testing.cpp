@@ -1,0 +1,82 @@
+#include <weft/testing.hpp>
+
+#include <cerrno>
+#include <memory>
+#include <stdexcept>
+
+#include "sched/scheduler.hpp"
+
+namespace weft::testing {
+namespace {
+
+class manual_driver final : public detail::driver {
+public:
+    explicit manual_driver(detail::mailbox& box) noexcept : box_{box} {}
+
+    clock::time_point now() noexcept override { return time_; }
+    long watch(int, std::uint64_t) noexcept override { return -ENOTSUP; }
+    void installed() noexcept override { box_.wake_by(-1); }
+
+    bool poll(clock::time_point until) override {
+        if (until == clock::time_point::min()) return true;
+        if (expected == 0 && detail::only_our_threads()) return false;
+        // Another thread may post; if none does within the patience, nobody will.
+        for (int tenths = 0; tenths < patience_tenths; ++tenths) {
+            if (!box_.going_to_sleep()) return true;
+            const timespec tenth{0, 100'000'000};
+            box_.sleep(&tenth);
+            box_.woke_up();
+            if (!box_.empty()) return true;
+            if (expected == 0 && detail::only_our_threads()) return false;
+        }
+        return false;
+    }
+
+    void advance(clock::duration by) noexcept { time_ += by; }
+
+private:
+    static constexpr int patience_tenths = 100;
+
+    detail::mailbox& box_;
+    clock::time_point time_ = clock::now();
+};
+
+// The driver that a manual clock stands in for; a thread has at most one.
+thread_local std::unique_ptr<detail::driver> replaced;
+
+}  // namespace
+
+manual_clock::manual_clock() {
+    auto& sched = detail::scheduler::here();
+    if (replaced) throw std::logic_error("weft: this thread has a manual clock already; use that one");
+    if (sched.drive().expected > 0)
+        throw std::logic_error("weft: tasks of this thread wait for descriptors, which a manual clock does not "
+                               "look at; end those waits first");
+    replaced = sched.replace_driver(std::make_unique<manual_driver>(*detail::this_thread().box));
+}
+
+manual_clock::~manual_clock() {
+    detail::scheduler::here().replace_driver(std::move(replaced));
+}
+
+void manual_clock::advance(clock::duration by) {
+    if (by < clock::duration::zero()) throw std::invalid_argument("weft: time does not go back; advance by 0 or more");
+    auto& sched = detail::scheduler::here();
+    static_cast<manual_driver&>(sched.drive()).advance(by);
+    sched.expire();
+}
+
+void settle() { detail::scheduler::here().settle(); }
+
+census count() {
+    detail::thread& t = detail::this_thread();
+    auto& sched = detail::scheduler::here();
+    census c{sched.tasks(), 0, t.stacks.in_use(), static_cast<std::size_t>(sched.drive().expected)};
+    for (detail::record* rec = t.records.front(); rec; rec = t.records.after(*rec)) ++c.fibers;
+    if (t.retired) --c.stacks;  // its fiber is dead; the next one made takes the stack
+    return c;
+}
+
+const char* switch_kind() noexcept { return detail::switch_kind(); }
+
+}  // namespace weft::testing

@@ -1,0 +1,78 @@
+#include <weft/detail/wait_list.hpp>
+
+#include "base/check.hpp"
+#include "sched/waiter.hpp"
+
+namespace weft::detail {
+
+void wait_list::abort_destroyed() noexcept {
+    fatal("an object was destroyed while somebody waits on it; join its waiters first");
+}
+
+std::size_t wait_list::size() const noexcept {
+    std::size_t count = 0;
+    for (const waiter* w = first_; w; w = w->next) ++count;
+    return count;
+}
+
+void wait_list::append(waiter& w) noexcept {
+    w.prev = last_;
+    if (last_) last_->next = &w;
+    else first_ = &w;
+    last_ = &w;
+}
+
+void wait_list::remove(waiter& w) noexcept {
+    (w.prev ? w.prev->next : first_) = w.next;
+    (w.next ? w.next->prev : last_) = w.prev;
+}
+
+void* wait_list::first_item() const noexcept { return first_ ? first_->item : nullptr; }
+
+void wait_list::grant_first() noexcept {
+    waiter& w = *first_;
+    remove(w);
+    w.grant();
+}
+
+wait_end wait_list::wait(deadline by, const char* what, const void* on, void* item, bool interruptible) {
+    struct unlocker {
+        wait_list* held;
+        ~unlocker() {
+            if (held) held->unlock();
+        }
+    } guard{this};
+
+    thread& t = this_thread();
+    scheduler& sched = scheduler::here();
+    parking pause{what, on};
+    pause.by = by;
+    pause.interruptible = interruptible;
+    waiter me{t, sched.next_token(), item};
+    append(me);
+
+    wake cause;
+    try {
+        guard.held = nullptr;
+        unlock();
+        cause = sched.park(pause);
+    } catch (...) {
+        lock();
+        remove(me);
+        unlock();
+        throw;
+    }
+    WEFT_CHECK(cause != wake::unparked || me.now != grant_status::waiting, "a waiter was woken by nobody");
+    if (cause != wake::unparked) {
+        lock();
+        if (me.now == grant_status::waiting) {
+            remove(me);
+            return cause == wake::timed_out ? wait_end::timed_out : wait_end::killed;
+        }
+        unlock();
+        me.await_delivery(sched);
+    }
+    return interruptible && (cause == wake::killed || sched.must_die()) ? wait_end::granted_killed : wait_end::granted;
+}
+
+}  // namespace weft::detail
