@@ -1,9 +1,9 @@
 // All demos in their order, or one: the programs that lie beside this one.
 #include <cstring>
-#include <exception>
 #include <filesystem>
+#include <iterator>
 #include <string>
-#include <vector>
+#include <system_error>
 
 #include "child.hpp"
 #include "demo.hpp"
@@ -29,17 +29,15 @@ int usage(const char* name) {
     return 2;
 }
 
-bool visit(int number, std::string& summary) {
-    const stop& here = stops[number - 1];
-    std::printf("\n=== %d. %s\n\n", number, here.headline);
-    const demo::stopwatch watch;
-    const auto path = std::filesystem::path{demo::own_path()}.replace_filename(here.program);
-    const int status = demo::run_child({path.string()}, false).status;
-    char line[100];
-    std::snprintf(line, sizeof line, "%d. %-16s %5.1f s  %s\n", number, here.program, watch.seconds(),
-                  status == 0 ? "ok" : ("FAILED with status " + std::to_string(status)).c_str());
-    summary += line;
-    return status == 0;
+// "ok", or what went wrong.
+std::string run(const char* program) {
+    const auto path = std::filesystem::path{demo::own_path()}.replace_filename(program);
+    try {
+        const int status = demo::run_child({path.string()}, false).status;
+        return status == 0 ? "ok" : "FAILED with status " + std::to_string(status);
+    } catch (const std::system_error& error) {
+        return std::string{"FAILED to start: "} + error.what();
+    }
 }
 
 }  // namespace
@@ -52,11 +50,15 @@ int main(int argc, char** argv) {
 
     bool good = true;
     std::string summary;
-    try {
-        for (int number = first; number <= last; ++number) good = visit(number, summary) && good;
-    } catch (const std::exception& error) {
-        summary += std::string{error.what()} + "\n";
-        good = false;
+    for (int number = first; number <= last; ++number) {
+        const stop& here = stops[number - 1];
+        std::printf("\n=== %d. %s\n\n", number, here.headline);
+        const demo::stopwatch watch;
+        const std::string outcome = run(here.program);
+        good = good && outcome == "ok";
+        char line[50];
+        std::snprintf(line, sizeof line, "%d. %-15s %5.1f s  ", number, here.program, watch.seconds());
+        summary += line + outcome + "\n";
     }
     std::printf("\n=== summary\n\n%s", summary.c_str());
     return good ? 0 : 1;

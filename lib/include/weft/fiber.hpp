@@ -73,7 +73,10 @@ public:
     message throw_into() const { return throw_into(std::make_exception_ptr(fiber_exit{})); }
 
     /// The parent; names none for a thread's main fiber.
-    fiber parent() const;
+    fiber parent() const&;
+    /// Of a temporary, which then names none: a fiber that says fiber::current().parent().switch_to() must not
+    /// keep itself alive by a handle on its own stack.
+    fiber parent() &&;
 
     /// @throws std::invalid_argument  the chain of parents would become a circle, this is a main fiber, or
     ///                                the parent names no fiber; nothing has changed

@@ -21,11 +21,6 @@ public:
     queue_closed() : std::runtime_error{"weft: put() on a closed queue"} {}
 };
 
-namespace detail {
-/// Throws fiber_exit for a wait that was killed.
-WEFT_API void exit_fiber();
-}  // namespace detail
-
 /// Items in order, at most `capacity` of them: put() waits for room, get() for an item.
 ///
 /// Order:     first in, first out; waiting getters and putters are served in the order in which they came.

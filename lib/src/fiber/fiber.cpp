@@ -148,8 +148,13 @@ detail::end_block& named(const detail::handle<detail::end_block>& block) {
 }
 }  // namespace
 
-fiber fiber::parent() const {
+fiber fiber::parent() const& {
     return fiber{detail::handle<detail::end_block>::share(block_ ? block_->parent : nullptr)};
+}
+
+fiber fiber::parent() && {
+    const fiber child = std::move(*this);
+    return child.parent();
 }
 
 void fiber::set_parent(const fiber& parent) const {

@@ -67,6 +67,8 @@ void fd_entry::take_out(fd_waiter& w) noexcept {
     waiters.fetch_sub(1, std::memory_order_relaxed);
 }
 
+int known_limit() noexcept { return (highest_chunk.load(std::memory_order_acquire) + 1) * chunk_size; }
+
 void for_each_entry(void (*visit)(fd_entry&, int), int argument) noexcept {
     const int last = highest_chunk.load(std::memory_order_acquire);
     for (int c = 0; c <= last; ++c) {

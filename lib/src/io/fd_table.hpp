@@ -32,7 +32,7 @@ struct registration {
 
 /// One per descriptor number, never freed. `lock` guards everything that is not atomic.
 struct fd_entry {
-    static constexpr std::uint8_t unknown = 0, other = 1, drains = 2, unwatchable = 3;
+    static constexpr std::uint8_t unknown = 0, other = 1, drains = 2;  // kinds
 
     small_lock lock;
     std::atomic<std::uint32_t> generation{0};  // counts closes; what was learned before one is void
@@ -41,7 +41,11 @@ struct fd_entry {
     std::atomic<std::uint8_t> kind{unknown};
     std::atomic<bool> drained{false};     // the last read proved that nothing is left, and no edge came since
     std::atomic<bool> odd_event{false};   // PRI, ERR, HUP or RDHUP was seen: a short read proves nothing any more
+    std::atomic<std::uint8_t> way_to_try{0};       // how the shim tries a call on it; 0: not known
     std::atomic<std::uint32_t> blocking_seen{0};  // flag_changes() + 1 when O_NONBLOCK was seen clear
+    std::atomic<std::int64_t> patience[2] = {0, 0};  // SO_RCVTIMEO, SO_SNDTIMEO then, in ns; 0: for ever
+    std::atomic<std::uint32_t> made_here{0};       // forks() + 1 when this process made the socket
+    std::atomic<bool> shared{false};               // somebody outside weft's tasks accepts on it, too
     std::atomic<int> waiters{0};
     fd_waiter* first = nullptr;
     fd_waiter* last = nullptr;
@@ -56,6 +60,9 @@ struct fd_entry {
 WEFT_API fd_entry* entry_of(int fd) noexcept;
 /// Only if there is one.
 WEFT_API fd_entry* entry_if_any(int fd) noexcept;
+
+/// Every entry that exists has a number below this.
+WEFT_API int known_limit() noexcept;
 
 /// Calls `visit` for every entry that exists.
 void for_each_entry(void (*visit)(fd_entry&, int), int argument) noexcept;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -11,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "base/check.hpp"
 #include "base/sys.hpp"
 #include "io/fd_waiter.hpp"
 #include "io/signals.hpp"
@@ -20,6 +22,9 @@ namespace {
 
 // Successes in a row before a fiber lets others run: a peer that always has data must not starve them.
 constexpr std::uint32_t eager_limit = 32;
+
+// Answers of ECANCELED to one kill before a loop that ignores them is slowed down.
+constexpr std::uint32_t refusals_before_brake = 1000;
 
 constexpr std::uint32_t reading = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLHUP | EPOLLERR;
 constexpr std::uint32_t writing = EPOLLOUT | EPOLLHUP | EPOLLERR;
@@ -161,6 +166,12 @@ bool may_park() noexcept {
 int enter_native() noexcept { return this_thread().current->native++; }
 void leave_native() noexcept { --this_thread().current->native; }
 
+bool in_native_scope() {
+    scheduler::here();
+    return this_thread().current->native > 0;
+}
+void yield_on() { scheduler::here().yield_on(); }
+
 bool worth_reading(const attempt& a) noexcept {
     const fd_entry& e = *a.entry;
     return !e.drained.load(std::memory_order_acquire) ||
@@ -200,12 +211,40 @@ outcome wait(int fd, const attempt& a, direction way, const manner& how) {
     return outcome_of(cause);
 }
 
+void refuse(const char* call) {
+    thread& t = this_thread();
+    record& me = *t.current;
+    if (t.unwinding) {
+        // Counts, and gives up on a fiber that never ends.
+        parking once{call};
+        scheduler::here().park(once);
+        return;
+    }
+    if (++me.refused <= refusals_before_brake) {
+        scheduler::here().yield_on();
+        return;
+    }
+    if (me.refused == refusals_before_brake + 1) {
+        char text[200];
+        std::snprintf(text, sizeof text,
+                      "task %llu '%.40s' was killed and goes on although %s has answered ECANCELED %u times; it is "
+                      "slowed down from now on",
+                      static_cast<unsigned long long>(me.block->id), me.block->name.c_str(), call,
+                      refusals_before_brake);
+        warn(text);
+    }
+    parking brake{call};
+    brake.interruptible = false;
+    brake.by = deadline::at(scheduler::here().now() + std::chrono::milliseconds{10});
+    scheduler::here().park(brake);
+}
+
 void spent_turn() {
     thread& t = this_thread();
     record& me = *t.current;
     if (++me.eager < eager_limit || !may_park()) return;
     me.eager = 0;
-    scheduler::here().yield();
+    scheduler::here().yield_on();
 }
 
 void took(int fd, const attempt& a, direction way, bool emptied) {
@@ -308,7 +347,10 @@ void closing(int fd) noexcept {
     e->kind.store(fd_entry::unknown, std::memory_order_relaxed);
     e->drained.store(false, std::memory_order_relaxed);
     e->odd_event.store(false, std::memory_order_relaxed);
+    e->way_to_try.store(0, std::memory_order_relaxed);
     e->blocking_seen.store(0, std::memory_order_relaxed);
+    e->made_here.store(0, std::memory_order_relaxed);
+    e->shared.store(false, std::memory_order_relaxed);
     while (fd_waiter* w = e->first) {
         e->take_out(*w);
         w->closed = true;

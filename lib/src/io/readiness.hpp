@@ -7,6 +7,7 @@
 
 #include <weft/deadline.hpp>
 #include <weft/detail/export.hpp>
+#include <weft/detail/wait_list.hpp>
 
 #include "io/fd_table.hpp"
 
@@ -45,6 +46,11 @@ WEFT_API bool may_park() noexcept;
 WEFT_API int enter_native() noexcept;
 WEFT_API void leave_native() noexcept;
 
+/// Gives the thread a hub if it has none. @returns whether the running fiber is in a native scope
+WEFT_API bool in_native_scope();
+/// Lets every ready fiber run first, whatever is pending for the caller.
+WEFT_API void yield_on();
+
 /// False where a read is known to find nothing: the last one drained a stream, and nothing has come since.
 WEFT_API bool worth_reading(const attempt& a) noexcept;
 
@@ -53,12 +59,15 @@ WEFT_API bool worth_reading(const attempt& a) noexcept;
 WEFT_API outcome wait(int fd, const attempt& a, direction way, const manner& how);
 
 /// The call took something. `emptied`: a consuming read got less than it asked for. Wakes the next in line if
-/// more may be there, and yields if this fiber has succeeded many times in a row (which may return
-/// outcome::killed for a kill that is pending; the call stays a success).
+/// more may be there, and lets others run if this fiber has succeeded many times in a row.
 WEFT_API void took(int fd, const attempt& a, direction way, bool emptied);
 
 /// As took(), for calls that are not of one descriptor.
 WEFT_API void spent_turn();
+
+/// An interposed call is about to answer a kill with ECANCELED: lets others run, and brakes a caller that goes
+/// on for ever.
+WEFT_API void refuse(const char* call);
 
 /// O_NONBLOCK was seen clear.
 inline void saw_blocking(const attempt& a, std::uint32_t changes) noexcept {

@@ -170,17 +170,21 @@ void scheduler::kill(record& rec) noexcept {
 }
 
 wake scheduler::yield() {
-    record& me = *thread_.current;
-    if (me.is_hub)
+    if (thread_.current->is_hub)
         throw blocking_in_hub("weft: yield() in a callback of the hub; it returns to the hub by itself");
-    if (thread_.unwinding) return refuse(me);
+    if (thread_.unwinding) return refuse(*thread_.current);
     if (must_die()) return wake::killed;
+    yield_on();
+    if (thread_.unwinding) return refuse(*thread_.current);
+    return must_die() ? wake::killed : wake::unparked;
+}
+
+void scheduler::yield_on() {
     if (!hub_) [[unlikely]]
         make_hub();
+    record& me = *thread_.current;
     make_ready(me);
     switch_away(me);
-    if (thread_.unwinding) return refuse(me);
-    return must_die() ? wake::killed : wake::unparked;
 }
 
 void scheduler::leave(record& me) noexcept {

@@ -5,6 +5,8 @@
 #include <memory>
 #include <string>
 
+#include <weft/detail/wait_list.hpp>
+
 #include "fiber/thread.hpp"
 #include "sched/deadline_queue.hpp"
 #include "sched/driver.hpp"
@@ -69,6 +71,9 @@ public:
     /// @returns wake::killed if a kill is pending
     wake yield();
 
+    /// As yield(), but a pending kill does not keep the caller from yielding.
+    void yield_on();
+
     void make_ready(record& rec) noexcept;
     /// A task's first entry into the ready queue.
     void start(record& rec) noexcept;
@@ -118,9 +123,5 @@ private:
     std::size_t tasks_ = 0;
     std::uint64_t switches_ = 0;
 };
-
-/// For a wait that answered wake::killed, once it has cleaned up: throws fiber_exit, or what was sent to the
-/// fiber instead. Returns only while another exception is in flight, where nothing may be thrown.
-WEFT_API void exit_fiber();
 
 }  // namespace weft::detail

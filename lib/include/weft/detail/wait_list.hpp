@@ -13,6 +13,10 @@ namespace weft::detail {
 
 struct waiter;
 
+/// For a wait that answered with a kill, once it has cleaned up: throws fiber_exit, or what was sent to the
+/// fiber instead. Returns only while another exception is in flight, where nothing may be thrown.
+WEFT_API void exit_fiber();
+
 enum class wait_end : std::uint8_t {
     granted,         // grant_first() chose this waiter; the lock is not held
     granted_killed,  // it was chosen, and a kill came too: hand on what was granted; the lock is not held

@@ -1,0 +1,71 @@
+/// @file weft/monkey.hpp
+/// Plain blocking calls that park a task instead of its thread.  Floor: shim.
+///
+/// Defined in libweft-shim, which must stand before libc in the order of libraries: use the Meson dependency
+/// or the pkg-config module `weft-shim`, which see to that. From then on every call in the table of the shim's
+/// README goes through weft, and straight on to libc until its area is patched.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include <weft/detail/export.hpp>
+
+namespace weft::monkey {
+
+/// A group of calls.
+enum class area : unsigned char {
+    time,    ///< sleep and its kin
+    socket,  ///< accept, connect, recv, send and their kin
+    fd,      ///< read, write, close, dup and their kin
+    poll,    ///< poll, select, epoll_wait and their kin
+    dns,     ///< getaddrinfo
+};
+
+/// Patches every area: from now on, in every module of the process, these calls made in a task (or in the main
+/// fiber of a thread that has a hub) park it; everywhere else they are libc's own. Order does not matter:
+/// libraries and descriptors from before are included. Idempotent.
+///
+/// Threads:  any; holds for the whole process.
+/// @returns  true if calls really arrive here. Otherwise one line on standard error says what is wrong, and
+///           nothing is patched. Call it again after a dlopen() with RTLD_DEEPBIND: it then reaches that
+///           module, too.
+/// gevent: gevent.monkey.patch_all
+WEFT_API bool patch_all();
+
+/// One area. gevent: patch_time, patch_socket, ...
+WEFT_API bool patch(area which);
+WEFT_API bool patch(std::initializer_list<area> which);
+
+/// Calls pass through again. A task that is parked in one stays so until that wait ends.
+WEFT_API void unpatch_all() noexcept;
+
+WEFT_API bool is_patched(area which) noexcept;
+/// By the name of a call ("read") or of an area ("socket"); false for a name that is neither.
+/// gevent: is_object_patched
+WEFT_API bool is_patched(std::string_view name) noexcept;
+
+namespace detail {
+WEFT_API void* original_of(void* call);
+}
+
+/// libc's own function behind a patched call: `monkey::original<&::read>()(fd, data, size)`.
+/// @throws std::invalid_argument  the shim does not patch that function
+/// gevent: get_original
+template <auto Call>
+auto original() -> decltype(Call) {
+    return reinterpret_cast<decltype(Call)>(detail::original_of(reinterpret_cast<void*>(Call)));
+}
+
+/// While one exists, the running fiber's calls are libc's own and block its thread. May be nested; must end in
+/// the fiber that began it.
+class WEFT_API native_scope {
+public:
+    native_scope();
+    ~native_scope();
+    native_scope(const native_scope&) = delete;
+    native_scope& operator=(const native_scope&) = delete;
+};
+
+}  // namespace weft::monkey

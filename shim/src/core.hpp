@@ -1,0 +1,97 @@
+// The calls with their exact semantics; interposed symbols and weft::shim are thin covers of them.  Floor: shim.
+#pragma once
+
+#include <cerrno>
+
+#include "io/readiness.hpp"
+#include "original.hpp"
+#include "types.hpp"
+
+namespace weft::shim {
+
+namespace io = weft::detail::io;
+
+/// Who calls: an interposed call has foreign frames above it, through which nothing may be thrown.
+enum class caller : bool { ours, foreign };
+
+struct core {
+#define WEFT_CALL(area, result, name, parameters, ...) result name parameters;
+#include "../calls.def"
+#undef WEFT_CALL
+
+    caller who;
+
+private:
+    io::manner manner_of(const char* call, deadline by, io::signal_rule signals) const noexcept {
+        return {call, by, signals, who == caller::foreign, true};
+    }
+    /// A wait ended without what it waited for. Sets errno (`late` for a time-out) or throws; @returns -1
+    int failed(io::outcome how, const char* call, int late) const;
+    /// Waits until the call is worth trying again. @returns whether it is; false with errno set, or thrown
+    /// `progress`: something was transferred already, so that a kill is left for the next wait.
+    bool wait_for(int fd, const io::attempt& seen, io::direction way, const char* call, deadline& by, bool& timed,
+                  bool progress) const;
+
+    /// Non-blocking try in a loop. `once` makes one try that never blocks and returns -1 with EAGAIN if it
+    /// would; `wanted` > 0 says that a smaller result drains a stream.
+    template <class Try>
+    ssize_t receive(int fd, const char* call, ssize_t wanted, Try once) const;
+    /// The same until `total` bytes have gone; `once` is told how many have gone before.
+    template <class Try>
+    ssize_t send_all(int fd, const char* call, size_t total, Try once) const;
+
+    template <class Native>
+    int accept_one(int fd, const char* call, Native native) const;
+    bool connect_finished(int fd, const io::attempt& seen) const;
+    ssize_t send_message(int fd, const msghdr* message, int flags, const char* call) const;
+    ssize_t read_parts(int fd, const iovec* parts, int count, const char* call) const;
+    ssize_t write_parts(int fd, const iovec* parts, int count, const char* call) const;
+    int wait_for_any(pollfd* fds, nfds_t count, deadline by, io::real_poll look, const char* call) const;
+    int select_until(int count, fd_set* readable, fd_set* writable, fd_set* odd, deadline by, const char* call) const;
+    int epoll_until(int set, epoll_event* events, int room, deadline by, const char* call) const;
+    int sleep_until(deadline by, const char* call) const;
+    int fcntl_any(int fd, int command, void* argument, bool wide) const;
+};
+
+/// Restores errno on the way out of a call that succeeded.
+class errno_kept {
+public:
+    errno_kept() noexcept : value_{errno} {}
+    void restore() const noexcept { errno = value_; }
+
+private:
+    int value_;
+};
+
+/// What a descriptor is, as far as trying a call without blocking goes; learned once per open file.
+enum class way_to_try : std::uint8_t {
+    unknown,
+    socket,      // MSG_DONTWAIT
+    nowait,      // RWF_NOWAIT: pipes, eventfd, timerfd
+    look_first,  // no such try: poll, then call
+    never_waits, // regular files and what epoll refuses: libc's own call
+};
+way_to_try way_of(int fd, const io::attempt& seen) noexcept;
+void relearn(const io::attempt& seen, way_to_try way) noexcept;
+
+/// Whether the call may park: O_NONBLOCK is clear. Learns the time-outs of a socket, too.
+bool blocks(int fd, const io::attempt& seen) noexcept;
+
+/// A POSIX time span as a deadline; the span is valid.
+deadline after(const timespec& span);
+bool valid(const timespec& span) noexcept;
+
+/// Sets the thread's signal mask while it lives; null changes nothing.
+class signal_mask {
+public:
+    explicit signal_mask(const sigset_t* mask) noexcept;
+    ~signal_mask();
+    signal_mask(const signal_mask&) = delete;
+    signal_mask& operator=(const signal_mask&) = delete;
+
+private:
+    bool changed_ = false;
+    sigset_t before_;
+};
+
+}  // namespace weft::shim

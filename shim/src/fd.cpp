@@ -1,0 +1,193 @@
+// read, write, and the life of a descriptor.
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sys/ioctl.h>
+
+#include "fresh.hpp"
+#include "parts.hpp"
+#include "transfer.hpp"
+
+namespace weft::shim {
+namespace {
+
+constexpr short in = POLLIN, out = POLLOUT;
+
+// The descriptor says that it has no RWF_NOWAIT (EINVAL on some kernels).
+bool no_such_try() noexcept { return errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS; }
+
+// Opened the other way round only: poll() would never say ready, the call itself says EBADF.
+bool wrong_way(int fd, int unwanted) noexcept {
+    const int flags = original().fcntl(fd, F_GETFL, nullptr);
+    return flags < 0 || (flags & O_ACCMODE) == unwanted;
+}
+
+// For what has no try of its own: looks, and calls only if that will not wait.
+template <class Call>
+ssize_t look_then(int fd, short event, int unwanted, Call call) {
+    pollfd look{fd, event, 0};
+    if (original().poll(&look, 1, 0) != 0 || wrong_way(fd, unwanted)) return call();
+    errno = EAGAIN;
+    return -1;
+}
+
+}  // namespace
+
+ssize_t core::read_parts(int fd, const iovec* parts, int count, const char* call) const {
+    const originals& libc = original();
+    const remaining_parts all{parts, count < 0 ? size_t{IOV_MAX} + 1 : static_cast<size_t>(count)};
+    const io::attempt first{fd};
+    if (!first.entry || !all.possible() || all.total() == 0) return libc.readv(fd, parts, count);
+    const auto wanted = static_cast<ssize_t>(std::min<size_t>(all.total(), SSIZE_MAX));
+    const auto once = [&](const io::attempt& seen) -> ssize_t {
+        switch (way_of(fd, seen)) {
+            case way_to_try::socket: {
+                msghdr message{};
+                message.msg_iov = const_cast<iovec*>(parts);
+                message.msg_iovlen = static_cast<size_t>(count);
+                const ssize_t got = count == 1 ? libc.recv(fd, parts->iov_base, parts->iov_len, MSG_DONTWAIT)
+                                               : libc.recvmsg(fd, &message, MSG_DONTWAIT);
+                if (got >= 0 || errno != ENOTSOCK) return got;
+                relearn(seen, way_to_try::look_first);
+                break;
+            }
+            case way_to_try::nowait: {
+                const ssize_t got = ::preadv2(fd, parts, count, -1, RWF_NOWAIT);
+                if (got >= 0 || !no_such_try()) return got;
+                relearn(seen, way_to_try::look_first);
+                break;
+            }
+            case way_to_try::never_waits: return libc.readv(fd, parts, count);
+            default: break;
+        }
+        return look_then(fd, in, O_WRONLY, [&] { return libc.readv(fd, parts, count); });
+    };
+    return receive(fd, call, wanted, once);
+}
+
+ssize_t core::read(int fd, void* data, size_t size) {
+    if (size == 0) return original().read(fd, data, size);
+    const iovec whole{data, size};
+    return read_parts(fd, &whole, 1, "read");
+}
+
+ssize_t core::__read_chk(int fd, void* data, size_t size, size_t room) {
+    if (size > room) return original().__read_chk(fd, data, size, room);  // aborts
+    return read(fd, data, size);
+}
+
+ssize_t core::readv(int fd, const iovec* parts, int count) { return read_parts(fd, parts, count, "readv"); }
+
+ssize_t core::write_parts(int fd, const iovec* parts, int count, const char* call) const {
+    const originals& libc = original();
+    remaining_parts left{parts, count < 0 ? size_t{IOV_MAX} + 1 : static_cast<size_t>(count)};
+    const io::attempt first{fd};
+    if (!first.entry || !left.possible() || left.total() == 0) return libc.writev(fd, parts, count);
+    const auto once = [&](const io::attempt& seen, size_t gone) -> ssize_t {
+        left.skip_to(gone);
+        iovec* const rest = left.first();
+        const int rest_count = static_cast<int>(left.count());
+        switch (way_of(fd, seen)) {
+            case way_to_try::socket: {
+                msghdr message{};
+                message.msg_iov = rest;
+                message.msg_iovlen = static_cast<size_t>(rest_count);
+                const ssize_t took = rest_count == 1 ? libc.send(fd, rest->iov_base, rest->iov_len, MSG_DONTWAIT)
+                                                     : libc.sendmsg(fd, &message, MSG_DONTWAIT);
+                if (took >= 0 || errno != ENOTSOCK) return took;
+                relearn(seen, way_to_try::look_first);
+                break;
+            }
+            case way_to_try::nowait: {
+                const ssize_t took = ::pwritev2(fd, rest, rest_count, -1, RWF_NOWAIT);
+                if (took >= 0 || !no_such_try()) return took;
+                relearn(seen, way_to_try::look_first);
+                break;
+            }
+            case way_to_try::never_waits: return libc.writev(fd, rest, rest_count);
+            default: break;
+        }
+        return look_then(fd, out, O_RDONLY, [&]() -> ssize_t {
+            if (left.total() - gone <= PIPE_BUF) return libc.writev(fd, rest, rest_count);
+            // Ready means room for this much; more would wait in the kernel.
+            return libc.write(fd, rest->iov_base, std::min<size_t>(rest->iov_len, PIPE_BUF));
+        });
+    };
+    return send_all(fd, call, left.total(), once);
+}
+
+ssize_t core::write(int fd, const void* data, size_t size) {
+    if (size == 0) return original().write(fd, data, size);
+    const iovec whole{const_cast<void*>(data), size};
+    return write_parts(fd, &whole, 1, "write");
+}
+
+ssize_t core::writev(int fd, const iovec* parts, int count) { return write_parts(fd, parts, count, "writev"); }
+
+int core::close(int fd) {
+    io::closing(fd);
+    return original().close(fd);
+}
+
+int core::close_range(unsigned first, unsigned last, int flags) {
+    if ((flags & CLOSE_RANGE_CLOEXEC) == 0) {
+        const auto end = static_cast<unsigned>(io::known_limit());
+        for (unsigned fd = first; fd <= last && fd < end; ++fd) io::closing(static_cast<int>(fd));
+    }
+    return original().close_range(first, last, flags);
+}
+
+void core::closefrom(int first) {
+    for (int fd = std::max(first, 0); fd < io::known_limit(); ++fd) io::closing(fd);
+    original().closefrom(first);
+}
+
+int core::fclose(FILE* stream) {
+    const errno_kept kept;
+    const int fd = stream ? ::fileno(stream) : -1;
+    kept.restore();
+    if (fd >= 0) io::closing(fd);
+    return original().fclose(stream);
+}
+
+int core::dup(int fd) {
+    const int made = original().dup(fd);
+    fresh(made);
+    return made;
+}
+
+int core::dup2(int fd, int onto) {
+    const errno_kept kept;
+    if (fd != onto && original().fcntl(fd, F_GETFD, nullptr) >= 0) io::closing(onto);
+    kept.restore();
+    return original().dup2(fd, onto);
+}
+
+int core::dup3(int fd, int onto, int flags) {
+    const errno_kept kept;
+    if (fd != onto && (flags & ~O_CLOEXEC) == 0 && original().fcntl(fd, F_GETFD, nullptr) >= 0) io::closing(onto);
+    kept.restore();
+    return original().dup3(fd, onto, flags);
+}
+
+int core::fcntl_any(int fd, int command, void* argument, bool wide) const {
+    const originals& libc = original();
+    const int result = wide ? libc.fcntl64(fd, command, argument) : libc.fcntl(fd, command, argument);
+    if (command == F_SETFL) io::flags_changed();
+    if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) fresh(result);
+    return result;
+}
+
+int core::fcntl(int fd, int command, void* argument) { return fcntl_any(fd, command, argument, false); }
+int core::fcntl64(int fd, int command, void* argument) { return fcntl_any(fd, command, argument, true); }
+
+int core::ioctl(int fd, unsigned long request, void* argument) {
+    const int result = original().ioctl(fd, request, argument);
+    if (request == FIONBIO) io::flags_changed();
+    return result;
+}
+
+}  // namespace weft::shim

@@ -1,0 +1,24 @@
+// Which areas are patched.  Floor: shim.
+#pragma once
+
+#include <atomic>
+
+#include <weft/monkey.hpp>
+
+#include "io/readiness.hpp"
+
+namespace weft::shim {
+
+inline constexpr int areas = 5;
+extern std::atomic<bool> patched[areas];
+
+/// Whether a call of this area, made here and now, is to park instead of blocking.
+inline bool parks(monkey::area which) noexcept {
+    return patched[static_cast<int>(which)].load(std::memory_order_relaxed) && detail::io::may_park();
+}
+
+/// Counts the forks that this process has gone through, as parent or child: a socket from before one may have
+/// another process on it.
+std::uint32_t forks() noexcept;
+
+}  // namespace weft::shim

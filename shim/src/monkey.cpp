@@ -1,0 +1,75 @@
+#include <weft/monkey.hpp>
+
+#include <cstring>
+#include <stdexcept>
+
+#include <pthread.h>
+
+#include "gate.hpp"
+#include "original.hpp"
+#include "self_check.hpp"
+
+namespace weft {
+namespace shim {
+
+constinit std::atomic<bool> patched[areas]{};
+
+namespace {
+
+constexpr const char* area_names[areas] = {"time", "socket", "fd", "poll", "dns"};
+constinit std::atomic<std::uint32_t> fork_count{0};
+
+void count_fork() { fork_count.fetch_add(1, std::memory_order_relaxed); }
+[[gnu::constructor(102)]] void watch_forks() { pthread_atfork(count_fork, nullptr, nullptr); }
+
+int area_index(std::string_view name) noexcept {
+    for (int i = 0; i < areas; ++i)
+        if (name == area_names[i]) return i;
+    return -1;
+}
+
+}  // namespace
+
+std::uint32_t forks() noexcept { return fork_count.load(std::memory_order_relaxed); }
+
+}  // namespace shim
+
+namespace monkey {
+
+bool patch(std::initializer_list<area> which) {
+    if (!shim::calls_arrive()) return false;
+    for (const area a : which) shim::patched[static_cast<int>(a)].store(true, std::memory_order_relaxed);
+    return true;
+}
+
+bool patch(area which) { return patch({which}); }
+bool patch_all() { return patch({area::time, area::socket, area::fd, area::poll, area::dns}); }
+
+void unpatch_all() noexcept {
+    for (auto& area : shim::patched) area.store(false, std::memory_order_relaxed);
+}
+
+bool is_patched(area which) noexcept { return shim::patched[static_cast<int>(which)].load(std::memory_order_relaxed); }
+
+bool is_patched(std::string_view name) noexcept {
+    int index = shim::area_index(name);
+    for (const shim::call_row* row = shim::call_rows; row->name && index < 0; ++row)
+        if (name == row->name) index = shim::area_index(row->area);
+    return index >= 0 && shim::patched[index].load(std::memory_order_relaxed);
+}
+
+namespace detail {
+void* original_of(void* call) {
+    shim::original();
+    for (const shim::call_row* row = shim::call_rows; row->name; ++row)
+        if (call == row->interposed || call == *row->original || call == shim::seen_by_program(row->name))
+            return *row->original;
+    throw std::invalid_argument("weft: monkey::original<> of a function that the shim does not patch; call it directly");
+}
+}  // namespace detail
+
+native_scope::native_scope() { weft::detail::io::enter_native(); }
+native_scope::~native_scope() { weft::detail::io::leave_native(); }
+
+}  // namespace monkey
+}  // namespace weft

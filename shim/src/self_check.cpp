@@ -1,0 +1,137 @@
+#include "self_check.hpp"
+
+#include <cstring>
+
+#include <elf.h>
+#include <link.h>
+#include <sys/mman.h>
+
+#include "base/check.hpp"
+#include "base/sys.hpp"
+#include "original.hpp"
+
+namespace weft::shim {
+namespace {
+
+namespace sys = detail::sys;
+
+#if defined(__x86_64__)
+constexpr unsigned jump_slot = R_X86_64_JUMP_SLOT, glob_dat = R_X86_64_GLOB_DAT, absolute = R_X86_64_64;
+#elif defined(__aarch64__)
+constexpr unsigned jump_slot = R_AARCH64_JUMP_SLOT, glob_dat = R_AARCH64_GLOB_DAT, absolute = R_AARCH64_ABS64;
+#endif
+
+/// What relocation needs of one module's dynamic section.
+struct module_tables {
+    ElfW(Addr) base = 0;
+    const char* strings = nullptr;
+    const ElfW(Sym)* symbols = nullptr;
+    const ElfW(Rela)* relocations[2] = {nullptr, nullptr};  // of data and of calls
+    std::size_t sizes[2] = {0, 0};
+};
+
+struct search {
+    bool repair;
+    const char* stuck = nullptr;  // a module whose slot could not be written
+    std::size_t unbound = 0;      // slots that lead past us
+};
+
+// The dynamic section holds addresses, but the vdso's and some tools' modules hold offsets.
+template <class T>
+const T* at(ElfW(Addr) base, ElfW(Addr) value) noexcept {
+    return reinterpret_cast<const T*>(value < base ? base + value : value);
+}
+
+module_tables tables_of(const dl_phdr_info& info) noexcept {
+    module_tables t;
+    t.base = info.dlpi_addr;
+    for (int i = 0; i < info.dlpi_phnum; ++i) {
+        if (info.dlpi_phdr[i].p_type != PT_DYNAMIC) continue;
+        const auto* entry = reinterpret_cast<const ElfW(Dyn)*>(t.base + info.dlpi_phdr[i].p_vaddr);
+        for (; entry->d_tag != DT_NULL; ++entry) {
+            const ElfW(Addr) value = entry->d_un.d_ptr;
+            switch (entry->d_tag) {
+                case DT_STRTAB: t.strings = at<char>(t.base, value); break;
+                case DT_SYMTAB: t.symbols = at<ElfW(Sym)>(t.base, value); break;
+                case DT_RELA: t.relocations[0] = at<ElfW(Rela)>(t.base, value); break;
+                case DT_RELASZ: t.sizes[0] = value; break;
+                case DT_JMPREL: t.relocations[1] = at<ElfW(Rela)>(t.base, value); break;
+                case DT_PLTRELSZ: t.sizes[1] = value; break;
+                default: break;
+            }
+        }
+    }
+    return t;
+}
+
+// Modules whose calls must stay libc's: libc itself, the loader, and we.
+bool left_alone(const dl_phdr_info& info) noexcept {
+    const char* path = info.dlpi_name ? info.dlpi_name : "";
+    const char* slash = std::strrchr(path, '/');
+    const char* name = slash ? slash + 1 : path;
+    for (const char* start : {"libc.so", "ld-linux", "linux-vdso", "libweft"})
+        if (std::strncmp(name, start, std::strlen(start)) == 0) return true;
+    return false;
+}
+
+const call_row* row_named(const char* name) noexcept {
+    for (const call_row* row = call_rows; row->name; ++row)
+        if (std::strcmp(row->name, name) == 0) return row;
+    return nullptr;
+}
+
+// The slot may lie in what the loader has made read-only after relocation.
+bool write_slot(void** slot, void* value) noexcept {
+    constexpr std::uintptr_t page = 4096;
+    const auto start = reinterpret_cast<std::uintptr_t>(slot) / page * page;
+    const long size = page;
+    if (sys::call(SYS_mprotect, static_cast<long>(start), size, PROT_READ | PROT_WRITE) < 0) return false;
+    __atomic_store_n(slot, value, __ATOMIC_RELEASE);
+    return true;
+}
+
+void look_at_slot(search& s, const module_tables& t, const ElfW(Rela)& r, const char* module) noexcept {
+    const auto type = ELF64_R_TYPE(r.r_info);
+    if (type != jump_slot && type != glob_dat && type != absolute) return;
+    const ElfW(Sym)& symbol = t.symbols[ELF64_R_SYM(r.r_info)];
+    if (symbol.st_shndx != SHN_UNDEF) return;
+    const call_row* row = row_named(t.strings + symbol.st_name);
+    if (!row) return;
+    auto** slot = reinterpret_cast<void**>(t.base + r.r_offset);
+    void* const bound = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+    if (bound == row->interposed) return;
+    // Not bound yet, and bound to us when it is: lazy binding looks the name up in the global order.
+    const bool lazy = type == jump_slot && bound != *row->original;
+    if (lazy && seen_by_program(row->name) == row->interposed) return;
+    ++s.unbound;
+    if (s.repair && !write_slot(slot, row->interposed)) s.stuck = module;
+}
+
+int look_at_module(dl_phdr_info* info, std::size_t, void* p) noexcept {
+    auto& s = *static_cast<search*>(p);
+    if (left_alone(*info)) return 0;
+    const module_tables t = tables_of(*info);
+    if (!t.strings || !t.symbols) return 0;
+    for (int k = 0; k < 2; ++k) {
+        const std::size_t count = t.relocations[k] ? t.sizes[k] / sizeof(ElfW(Rela)) : 0;
+        for (std::size_t i = 0; i < count; ++i) look_at_slot(s, t, t.relocations[k][i], info->dlpi_name);
+    }
+    return 0;
+}
+
+}  // namespace
+
+bool calls_arrive() noexcept {
+    original();
+    search repaired{true};
+    dl_iterate_phdr(look_at_module, &repaired);
+    if (repaired.unbound == 0) return true;
+    search again{false};
+    dl_iterate_phdr(look_at_module, &again);
+    if (!repaired.stuck && again.unbound == 0) return true;
+    detail::warn("patch_all(): calls go past libweft-shim to libc and could not be redirected; link it before libc, "
+                 "as `pkg-config --libs weft-shim` does, or preload it. Nothing is patched");
+    return false;
+}
+
+}  // namespace weft::shim

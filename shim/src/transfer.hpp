@@ -1,0 +1,68 @@
+// The two loops of every transfer: try without blocking, park, try again.  Floor: shim.
+#pragma once
+
+#include <cerrno>
+
+#include "core.hpp"
+
+namespace weft::shim {
+
+inline bool would_block() noexcept { return errno == EAGAIN || errno == EWOULDBLOCK; }
+
+template <class Try>
+ssize_t core::receive(int fd, const char* call, ssize_t wanted, Try once) const {
+    const errno_kept kept;
+    deadline by;
+    bool timed = false;
+    for (;;) {
+        const io::attempt seen{fd};
+        if (!seen.entry) return once(seen);  // no such descriptor: the kernel says so
+        if (io::worth_reading(seen)) {
+            const ssize_t got = once(seen);
+            if (got >= 0) {
+                io::took(fd, seen, io::direction::read, got > 0 && got < wanted);
+                kept.restore();
+                return got;
+            }
+            if (!would_block()) return -1;
+            if (!blocks(fd, seen)) {
+                errno = EAGAIN;
+                return -1;
+            }
+        }
+        if (!wait_for(fd, seen, io::direction::read, call, by, timed, false)) return -1;
+    }
+}
+
+template <class Try>
+ssize_t core::send_all(int fd, const char* call, size_t total, Try once) const {
+    const errno_kept kept;
+    deadline by;
+    bool timed = false;
+    size_t gone = 0;
+    for (;;) {
+        const io::attempt seen{fd};
+        if (!seen.entry) return once(seen, gone);
+        const ssize_t took = once(seen, gone);
+        if (took >= 0) {
+            gone += static_cast<size_t>(took);
+            io::took(fd, seen, io::direction::write, false);
+            // A transfer of nothing, or one that the user wants cut short by O_NONBLOCK, ends here, too.
+            if (gone >= total || took == 0 || !blocks(fd, seen)) break;
+            continue;
+        }
+        // An error after some progress is for the next call to report.
+        if (!would_block() || !blocks(fd, seen)) {
+            if (gone == 0) return -1;
+            break;
+        }
+        if (!wait_for(fd, seen, io::direction::write, call, by, timed, gone > 0)) {
+            if (gone == 0) return -1;
+            break;
+        }
+    }
+    kept.restore();
+    return static_cast<ssize_t>(gone);
+}
+
+}  // namespace weft::shim
