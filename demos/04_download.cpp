@@ -2,7 +2,6 @@
 // from a real nginx. Beside them three that must fail, each on its own.
 #include <algorithm>
 #include <cstdlib>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -17,20 +16,8 @@ namespace {
 
 constexpr std::size_t rate = 64 * 1024;  // bytes a second for each download
 
-// At that rate the first takes 0.2 s, the last 1.5 s, and the names are in another order than the times.
-std::vector<demo::nginx::file> make_files(std::size_t count) {
-    std::mt19937 random{20};
-    std::vector<demo::nginx::file> files(count);
-    for (std::size_t k = 0; k < count; ++k) {
-        files[k].name = "file" + std::to_string(10 + k * 7 % count);
-        files[k].contents.resize(rate / 5 + rate * 13 / 10 * k / (count - 1));
-        for (char& byte : files[k].contents) byte = static_cast<char>(random());
-    }
-    return files;
-}
-
 int run() {
-    const auto files = make_files(40);
+    const auto files = demo::random_files(40, rate);
     const demo::nginx server{files, rate};
     const demo::loopback_port nobody;  // bound, but nobody listens
     const std::string refused = "http://127.0.0.1:" + std::to_string(nobody.number()) + "/";

@@ -1,7 +1,9 @@
 #include "fetch.hpp"
 
 #include <array>
+#include <fstream>
 #include <memory>
+#include <system_error>
 
 #include "demo.hpp"
 
@@ -59,6 +61,21 @@ fetched fetch(const std::string& url, const sink& take, long patience_seconds) {
     result.bytes = to.bytes;
     if (result.code != CURLE_OK) result.error = detail[0] ? detail.data() : curl_easy_strerror(result.code);
     return result;
+}
+
+fetched fetch_file(const std::string& url, const std::filesystem::path& file, const sink& watch,
+                   long patience_seconds) {
+    const std::filesystem::path part_file = file.string() + ".part";
+    std::ofstream out{part_file, std::ios::binary};
+    const auto keep = [&](std::string_view part) { return watch(part) && out << part; };
+    fetched got = fetch(url, keep, patience_seconds);
+    out.close();
+    std::error_code error;
+    if (!out) got.error = "cannot write " + part_file.string();
+    if (got.error.empty()) std::filesystem::rename(part_file, file, error);
+    if (error) got.error = file.string() + ": " + error.message();
+    if (!got.error.empty()) std::filesystem::remove(part_file, error);
+    return got;
 }
 
 std::string file_name_of(const std::string& url) {

@@ -1,11 +1,13 @@
 #include "nginx.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <random>
 #include <sstream>
 #include <system_error>
 
@@ -179,6 +181,18 @@ nginx::nginx(const std::vector<file>& files, std::size_t bytes_per_second)
 
 std::string nginx::url(const std::string& name) const {
     return "http://127.0.0.1:" + std::to_string(port_.number()) + "/" + name;
+}
+
+std::vector<nginx::file> random_files(std::size_t count, std::size_t bytes_per_second) {
+    std::mt19937 random{20};
+    std::vector<nginx::file> files(count);
+    const std::size_t last = std::max<std::size_t>(count, 2) - 1;
+    for (std::size_t k = 0; k < count; ++k) {
+        files[k].name = "file" + std::to_string(10 + k * 7 % count);
+        files[k].contents.resize(bytes_per_second / 5 + bytes_per_second * 13 / 10 * k / last);
+        for (char& byte : files[k].contents) byte = static_cast<char>(random());
+    }
+    return files;
 }
 
 }  // namespace demo

@@ -188,21 +188,37 @@ TASK_TEST("a fiber that drops its own last handle runs to its end") {
 TASK_TEST("an explicit fiber that waits is kept alive by its wait") {
     weft::event go;
     bool done = false;
+    fiber* f = nullptr;
     auto task = weft::spawn([&] {
-        {
-            fiber f{[&] {
-                go.wait();
-                done = true;
-            }};
-            f.set_parent(fiber::main());  // parked: the end of f leaves us to the scheduler
-            auto setter = weft::spawn([&] { go.set(); });
-            const fiber self = fiber::current();
-            auto waker = weft::spawn([&, self] { self.switch_to(); });
-            f.switch_to();
-        }
+        f = new fiber{[&] {
+            go.wait();
+            done = true;
+        }};
+        f->switch_to();
     });
-    task.join();
     test::settle();
+    delete f;
+    CHECK_FALSE(done);
+    go.set();
+    task.get();
+    CHECK(done);
+}
+
+TASK_TEST("an explicit fiber that yields is kept alive until its next turn") {
+    bool done = false;
+    fiber* f = nullptr;
+    auto task = weft::spawn([&] {
+        f = new fiber{[&] {
+            weft::yield();
+            done = true;
+        }};
+        f->switch_to();
+    });
+    auto dropper = weft::spawn([&] {
+        delete f;
+        CHECK_FALSE(done);
+    });
+    joinall(std::vector{task, dropper});
     CHECK(done);
 }
 

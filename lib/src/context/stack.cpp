@@ -61,6 +61,7 @@ std::size_t stride_of(std::size_t size) {
 bool guards_are_light() noexcept { return guard_kind.load(std::memory_order_relaxed) == 1; }
 
 stack_pool::~stack_pool() {
+    if (in_use_ > 0) return;
     for (auto& c : classes_)
         for (const slab& s : c->slabs) {
             sanitizer::forget_stack(s.base, c->stride * s.count);
@@ -74,10 +75,14 @@ std::size_t stack_pool::slabs() const noexcept {
     return total;
 }
 
-stack_pool::size_class& stack_pool::class_of(std::size_t size) {
+void stack_pool::check_size(std::size_t size) {
     if (size < min_stack_size || size > max_stack_size)
         throw std::invalid_argument("weft: a stack of " + std::to_string(size) +
                                     " bytes; the size must be between 16 KiB and 1 GiB");
+}
+
+stack_pool::size_class& stack_pool::class_of(std::size_t size) {
+    check_size(size);
     size = round_up(size);
     for (auto& c : classes_)
         if (c->size == size) return *c;

@@ -32,13 +32,16 @@ public:
     stack_pool() = default;
     stack_pool(const stack_pool&) = delete;
     stack_pool& operator=(const stack_pool&) = delete;
-    ~stack_pool();  // unmaps every slab: no stack may be in use
+    ~stack_pool();  // unmaps every slab, or none if a stack is still in use: a fiber was left behind on it
 
     /// @param size  usable bytes, rounded up to pages
     /// @throws std::invalid_argument  a size out of [min_stack_size, max_stack_size]
     /// @throws std::system_error      the mapping or its guard is refused; nothing is lost
     stack take(std::size_t size);
     void give(const stack& s) noexcept;
+
+    /// @throws std::invalid_argument  as take()
+    static void check_size(std::size_t size);
 
     std::size_t in_use() const noexcept { return in_use_; }
     std::size_t slabs() const noexcept;

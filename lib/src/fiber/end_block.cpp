@@ -101,6 +101,7 @@ void* take_stack(end_block& block, const fiber_options& options, std::size_t siz
     thread& t = this_thread();
     t.reclaim();
     if (t.orphans && !t.current->is_hub) t.bury_orphans();
+    stack_pool::check_size(options.stack_size);
     const std::size_t record_room = (sizeof(record) + 63) / 64 * 64;
     const std::size_t reserve = record_room + size + align;
     if (reserve > options.stack_size / 2)

@@ -24,7 +24,8 @@ bool can_be_switched_to(const record& rec) noexcept {
 
 // Whom a switch to `target` resumes; the running fiber itself is a valid answer.
 record& destination(thread& t, end_block& target) {
-    end_block& block = nearest_living(target);
+    // The owner's parents may be looked at by the owner only; they all belong to it.
+    end_block& block = target.home == t.box ? nearest_living(target) : target;
     if (block.home != t.box || !block.rec)
         throw wrong_thread("weft: the fiber belongs to another thread or its thread has ended; fibers never leave "
                            "their thread, use weft::hub::post() to have something run there");

@@ -23,6 +23,13 @@ struct ender {
 };
 thread_local ender at_thread_end;
 
+void abandon(record& rec) noexcept {
+    warn("a fiber did not end with its thread although it was unwound; its stack is left behind");
+    rec.unlink();
+    rec.block->rec = nullptr;
+    rec.block->state.store(phase::dead, std::memory_order_release);
+}
+
 }  // namespace
 
 thread* this_thread_if_any() noexcept { return current_thread; }
@@ -87,18 +94,21 @@ void thread::unwind_all() noexcept {
     while (record* newest = records.back()) {
         newest->incoming = std::make_exception_ptr(fiber_exit{});
         newest->dropped = true;
+        newest->refused = 0;
         main.state = run_state::suspended;
         switch_jmp_to(*newest);
         main.incoming = nullptr;
         main.inbox = message{};
-        if (records.back() == newest && newest->state != run_state::dead) {
-            // It swallowed fiber_exit and went on waiting: nothing more can be done for it.
-            warn("a fiber did not end with its thread although it was unwound; its stack is left behind");
-            newest->unlink();
-            newest->block->rec = nullptr;
-            newest->block->state.store(phase::dead, std::memory_order_release);
-        }
+        // It went to main instead of ending, and would do so again.
+        if (records.back() == newest && newest->state != run_state::dead) abandon(*newest);
     }
+}
+
+void thread::give_up(record& me) noexcept {
+    abandon(me);
+    me.state = run_state::suspended;
+    switch_jmp_to(main);
+    fatal("a fiber that was given up was switched to");
 }
 
 void leave_for_ever(thread& t, record& me, record& next) noexcept {

@@ -84,6 +84,8 @@ struct thread {
     void reclaim() noexcept;  // gives back the stack of `retired`
     void bury_orphans() noexcept;
     void unwind_all() noexcept;
+    /// The running fiber will not end by itself while its thread ends: its stack is left behind, for good.
+    [[noreturn]] void give_up(record& me) noexcept;
 };
 
 /// This thread's, or null while it has not used weft. The address is read once per call: fibers never leave

@@ -107,6 +107,7 @@ long hub_driver::wait_for_events(clock::time_point until) noexcept {
     epoll_event events[batch];
     const long n = epoll_wait_until(set_, events, until, until == clock::time_point::min() ? until : now());
     thread_.box->woke_up();
+    if (loop_) uv_update_time(loop_.get());  // a timer that a task starts counts from now, not from the last turn
     for (long i = 0; i < n; ++i) {
         if (events[i].data.u64 == uv_cookie) turn_uv();
         else if (events[i].data.u64 != wake_cookie) on_edge(events[i].data.u64, events[i].events);

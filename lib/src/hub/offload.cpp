@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <utility>
+
 #include "base/check.hpp"
 #include "sched/scheduler.hpp"
 
@@ -13,27 +15,46 @@ namespace {
 
 constexpr timespec idle_limit{5, 0};
 
-/// Lives on the stack of the fiber that waits for it; `next` links it in the pool, then in the mailbox.
+/// On the stack of the fiber that waits for it, or part of an errand_job; `next` links it in the pool, then in the
+/// mailbox.
 struct job : mail {
-    job(thread& t, const park_token& waiting_as) noexcept : mail{&arrive}, home{t.box}, token{waiting_as} {}
+    job(thread& t, function deliver_function) noexcept : mail{deliver_function}, home{t.box} { home->add_ref(); }
+    ~job() { home->release(); }
 
-    static void arrive(mail& m) noexcept {
-        auto& self = static_cast<job&>(m);
-        self.done = true;
-        scheduler::here().unpark(self.token);
-    }
-    void finish() noexcept {
+    /// On the pool thread. @returns false if the asking thread has ended
+    bool finish() noexcept {
         mailbox* to = home;
         to->add_ref();
-        to->post(*this);  // from here on it is its owner's
+        const bool delivered = to->post(*this);  // if so, from here on it is its owner's
         to->release();
+        return delivered;
+    }
+    void arrived() noexcept {
+        done = true;
+        if (!abandoned) scheduler::here().unpark(token);
     }
 
-    mailbox* home;
-    park_token token;
-    void (*function)(void*) = nullptr;
+    mailbox* home;  // counted
+    park_token token{};
+    void (*work)(void*) = nullptr;
     void* argument = nullptr;
-    bool done = false;  // the owning thread's
+    void (*undeliverable)(job&) noexcept = nullptr;
+    bool done = false;       // the asking thread's
+    bool abandoned = false;  // the asking thread's: nobody waits any more
+};
+
+struct errand_job : job {
+    errand_job(thread& t, std::shared_ptr<errand> e) noexcept : job{t, &arrive}, what{std::move(e)} {
+        work = [](void* p) { static_cast<errand*>(p)->run(); };
+        argument = what.get();
+        undeliverable = [](job& j) noexcept { delete static_cast<errand_job*>(&j); };
+    }
+    static void arrive(mail& m) noexcept {
+        auto& self = static_cast<errand_job&>(m);
+        self.arrived();
+        if (self.abandoned) delete &self;
+    }
+    std::shared_ptr<errand> what;
 };
 
 struct pool {
@@ -77,8 +98,8 @@ struct pool {
             if (!j) ++idle;
             lock.unlock();
             if (j) {
-                j->function(j->argument);
-                j->finish();
+                j->work(j->argument);
+                if (!j->finish()) j->undeliverable(*j);
                 continue;
             }
             const bool timed_out = sys::futex_wait(calls, seen, &idle_limit) == -ETIMEDOUT;
@@ -122,38 +143,76 @@ bool add_thread(pool& p) noexcept {
     return made;
 }
 
-}  // namespace
-
-bool offload(offload_kind kind, void (*function)(void*), void* argument, const char* what) {
-    pool& p = pool_of(kind);
+// @returns whether somebody will take a job that is put into the pool now
+bool has_thread(pool& p) noexcept {
     p.lock.lock();
     const bool wanted = p.idle <= p.queued && p.threads < p.limit;
     if (wanted) ++p.threads;
     p.lock.unlock();
-    if (wanted && !add_thread(p)) {
-        p.lock.lock();
-        const bool nobody = --p.threads == 0;
-        p.lock.unlock();
-        if (nobody) return false;
-    }
+    if (!wanted || add_thread(p)) return true;
+    p.lock.lock();
+    const bool nobody = --p.threads == 0;
+    p.lock.unlock();
+    return !nobody;
+}
 
-    thread& t = this_thread();
+// Before the pool has the job: it could not be taken back.
+void refuse_in_hub(const char* what) {
+    parking nothing{what};
+    nothing.interruptible = false;
+    if (this_thread().current->is_hub) scheduler::here().park(nothing);
+}
+
+wake wait_for(job& j, parking pause) {
     scheduler& sched = scheduler::here();
-    job j{t, sched.next_token()};
-    j.function = function;
+    j.token = sched.next_token();
+    return sched.park(pause);
+}
+
+}  // namespace
+
+bool offload(offload_kind kind, void (*function)(void*), void* argument, const char* what) {
+    refuse_in_hub(what);
+    pool& p = pool_of(kind);
+    if (!has_thread(p)) return false;
+    thread& t = this_thread();
+    driver& drive = scheduler::here().drive();
+    job j{t, [](mail& m) noexcept { static_cast<job&>(m).arrived(); }};
+    j.work = function;
     j.argument = argument;
-    ++sched.drive().expected;
+    j.token = scheduler::here().next_token();
+    ++drive.expected;
     p.submit(j);
     while (!j.done) {
         parking pause{what, argument};
         pause.interruptible = false;
-        j.token = sched.next_token();
-        sched.park(pause);
+        wait_for(j, pause);
         // A thread that ends parks nobody, and the job still has to finish before its stack goes.
         if (t.unwinding && !t.box->deliver_all()) t.box->sleep_briefly();
     }
-    --sched.drive().expected;
+    --drive.expected;
     return true;
+}
+
+errand_end send_out(offload_kind kind, std::shared_ptr<errand> work, const char* what, bool foreign) {
+    refuse_in_hub(what);
+    pool& p = pool_of(kind);
+    if (!has_thread(p)) return errand_end::no_thread;
+    driver& drive = scheduler::here().drive();
+    auto* j = new errand_job{this_thread(), std::move(work)};
+    ++drive.expected;
+    p.submit(*j);
+    wake cause = wake::unparked;
+    while (!j->done && cause != wake::killed) {
+        parking pause{what, j->what.get()};
+        pause.foreign = foreign;
+        cause = wait_for(*j, pause);
+    }
+    --drive.expected;
+    const bool done = j->done;
+    if (done) delete j;
+    else j->abandoned = true;
+    return done ? errand_end::done : errand_end::killed;
 }
 
 }  // namespace weft::detail

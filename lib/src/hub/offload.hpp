@@ -1,6 +1,8 @@
 // Blocking work on threads of the library's own.  Floor: hub.
 #pragma once
 
+#include <memory>
+
 #include <weft/detail/export.hpp>
 
 namespace weft::detail {
@@ -13,5 +15,16 @@ enum class offload_kind { dns, accept };
 /// Threads are made on demand and end after some idle seconds.
 /// @returns false if not even one thread can be made; nothing was run
 WEFT_API bool offload(offload_kind kind, void (*function)(void*), void* argument, const char* what);
+
+/// Work that may outlive whoever asked for it, with everything that it reads and writes.
+struct errand {
+    virtual ~errand() = default;
+    virtual void run() noexcept = 0;  // on the pool thread; destroyed there or on the asking one
+};
+
+enum class errand_end { done, killed, no_thread };
+
+/// As offload(), but a kill ends the wait: the errand is then finished and destroyed by the pool.
+WEFT_API errand_end send_out(offload_kind kind, std::shared_ptr<errand> work, const char* what, bool foreign);
 
 }  // namespace weft::detail

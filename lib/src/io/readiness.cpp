@@ -156,11 +156,24 @@ wake park(const manner& how, const void* on, bool for_events) {
     return sched.park(pause);
 }
 
+// A wait that would fail at once fails before its node is in a line where others can see it.
+// @throws blocking_in_hub
+bool fails_at_once(const manner& how, outcome& end) {
+    parking asked{how.what};
+    asked.by = how.by;
+    asked.interruptible = how.interruptible;
+    if (scheduler::here().would_park(asked)) return false;
+    end = outcome_of(asked.cause);
+    return true;
+}
+
 }  // namespace
 
 bool may_park() noexcept {
     const thread* t = this_thread_if_any();
-    return t && t->sched && !t->current->is_hub && t->current->native == 0 && !t->unwinding;
+    if (!t || !t->sched || t->current->is_hub || t->current->native > 0) return false;
+    // While the thread ends, a fiber that is unwound has its waits refused, and main's calls are libc's again.
+    return !t->unwinding || t->current != &t->main;
 }
 
 int enter_native() noexcept { return this_thread().current->native++; }
@@ -187,6 +200,8 @@ outcome wait(int fd, const attempt& a, direction way, const manner& how) {
     }
     fd_entry& e = *a.entry;
     scheduler& sched = scheduler::here();
+    outcome end;
+    if (fails_at_once(how, end)) return end;
     fd_waiter me{this_thread(), sched.next_token(), interest_of(way), true};
     switch (link(e, fd, a, me)) {
         case link_result::linked: break;
@@ -287,6 +302,7 @@ poll_result wait_any(pollfd* fds, nfds_t count, real_poll look, const manner& ho
         if (ready != 0 || how.by.is_past()) return {ready, outcome::timed_out};
 
         outcome end = outcome::ready;
+        if (fails_at_once(how, end)) return {0, end};
         for (nfds_t i = 0; i < count && end == outcome::ready; ++i) {
             entry_wait& w = all[i];
             if (fds[i].fd < 0) continue;

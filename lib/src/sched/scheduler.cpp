@@ -40,10 +40,10 @@ scheduler& scheduler::here() {
     return static_cast<scheduler&>(*t.sched);
 }
 
-scheduler::scheduler(thread& t) : thread_{t}, driver_{make_hub_driver(t)} {}
+// With its hub from the start: no later wait can fail for want of one, as an interposed call must not.
+scheduler::scheduler(thread& t) : thread_{t}, driver_{make_hub_driver(t)} { make_hub(); }
 
 scheduler::~scheduler() {
-    if (!hub_block_) return;
     hub_->function->~body();
     hub_->state = run_state::dead;
     sanitizer::ended(hub_->ctx.shadow);
@@ -96,10 +96,15 @@ bool scheduler::time_to_poll() noexcept {
     return now() - last_poll_ >= poll_interval;
 }
 
+// The first that is ready, or the hub if it is time to look outside.
+record& scheduler::next_turn(const record& me) noexcept {
+    const bool look_outside = --turns_left_ == 0 && time_to_poll();
+    return look_outside && !me.is_hub ? *hub_ : next_to_run();
+}
+
 // Kept out of line: its call of the jump is the one site that every parked fiber leaves and returns through.
 [[gnu::noinline]] void scheduler::switch_away(record& me) noexcept {
-    const bool look_outside = --turns_left_ == 0 && time_to_poll();
-    record& next = look_outside && !me.is_hub ? *hub_ : next_to_run();
+    record& next = next_turn(me);
     next.state = run_state::running;
     if (&next == &me) return;
     thread_.current = &next;
@@ -113,26 +118,39 @@ bool scheduler::must_die() const noexcept {
 
 wake scheduler::refuse(record& me) noexcept {
     me.incoming = nullptr;
-    if (++me.refused > unwinding_patience) {
-        me.state = run_state::suspended;
-        thread_.switch_jmp_to(thread_.main);
-        fatal("a fiber that was given up was switched to");
-    }
+    if (++me.refused > unwinding_patience) thread_.give_up(me);
     return wake::killed;
 }
 
-wake scheduler::park(parking& w) {
+bool scheduler::would_park(parking& w) {
     record& me = *thread_.current;
+    if (thread_.unwinding) {
+        w.cause = refuse(me);
+        return false;
+    }
+    me.interruptible = w.interruptible && thread_.words.exceptions->uncaught == 0;
+    if (me.killed && me.interruptible) {
+        w.cause = wake::killed;
+        return false;
+    }
+    if (w.by.is_past()) {
+        w.cause = wake::timed_out;
+        return false;
+    }
     if (me.is_hub)
         throw blocking_in_hub(std::string{"weft: "} + w.what +
                               " would wait in a callback of the hub, which nobody could then wake; spawn a task there "
                               "and wait in it");
-    if (thread_.unwinding) return refuse(me);
-    me.interruptible = w.interruptible && thread_.words.exceptions->uncaught == 0;
-    if (me.killed && me.interruptible) return wake::killed;
-    if (w.by.is_past()) return wake::timed_out;
-    if (!hub_) [[unlikely]]
-        make_hub();
+    return true;
+}
+
+wake scheduler::park(parking& w) {
+    if (!would_park(w)) return w.cause;
+    return park_now(w);
+}
+
+wake scheduler::park_now(parking& w) noexcept {
+    record& me = *thread_.current;
     w.who = &me;
     w.cause = wake::unparked;
     ++me.epoch;
@@ -142,15 +160,22 @@ wake scheduler::park(parking& w) {
         w.when = w.by.when();
         deadlines_.insert(w);
     }
-    // A wait keeps an explicit fiber alive; a task and main are kept by others.
+    switch_pinned(me);
+    if (w.queued) deadlines_.erase(w);
+    me.waiting = nullptr;
+    if (thread_.unwinding) return refuse(me);
+    return w.cause;
+}
+
+// A wait keeps an explicit fiber alive; a task and main are kept by others.
+void scheduler::switch_pinned(record& me) noexcept {
     const bool pinned = !me.scheduled && &me != &thread_.main;
     if (pinned) me.block->refs.fetch_add(1, std::memory_order_relaxed);
     switch_away(me);
-    if (w.queued) deadlines_.erase(w);
-    me.waiting = nullptr;
     if (pinned) me.block->refs.fetch_sub(1, std::memory_order_acq_rel);
-    if (thread_.unwinding) return refuse(me);
-    return w.cause;
+    // Fibers whose last handle went on another thread or in a callback of the hub.
+    if (thread_.orphans && !thread_.unwinding) [[unlikely]]
+        thread_.bury_orphans();
 }
 
 void scheduler::unpark(const park_token& token) noexcept {
@@ -180,18 +205,16 @@ wake scheduler::yield() {
 }
 
 void scheduler::yield_on() {
-    if (!hub_) [[unlikely]]
-        make_hub();
     record& me = *thread_.current;
     make_ready(me);
-    switch_away(me);
+    switch_pinned(me);
 }
 
 void scheduler::leave(record& me) noexcept {
     --tasks_;
     me.state = run_state::dead;
     me.unlink();
-    record& next = thread_.unwinding ? thread_.main : next_to_run();
+    record& next = thread_.unwinding ? thread_.main : next_turn(me);
     ++switches_;
     leave_for_ever(thread_, me, next);
 }
@@ -280,7 +303,10 @@ void scheduler::settle() {
 void exit_fiber() {
     thread& t = this_thread();
     record& me = *t.current;
-    if (t.words.exceptions->uncaught != 0) return;
+    if (t.words.exceptions->uncaught != 0) {
+        me.incoming = nullptr;  // or the next switch back would meet what was meant for this wait
+        return;
+    }
     if (me.incoming) std::rethrow_exception(std::exchange(me.incoming, nullptr));
     throw fiber_exit{};
 }

@@ -60,6 +60,10 @@ public:
     /// Parks the running fiber until unpark(), its deadline or a kill.
     /// @throws blocking_in_hub  in a callback of the hub
     wake park(parking& w);
+    /// The two halves of park(), for a wait that others can see before the switch: would_park() throws, or
+    /// returns false with w.cause set, while nobody knows of the wait yet; park_now() then cannot fail.
+    bool would_park(parking& w);
+    wake park_now(parking& w) noexcept;
     /// For token_of() before park(): the park that comes next.
     park_token next_token() const noexcept { return {thread_.current, thread_.current->epoch + 1}; }
 
@@ -105,7 +109,9 @@ public:
 
 private:
     void make_hub();
+    record& next_turn(const record& me) noexcept;
     void switch_away(record& me) noexcept;
+    void switch_pinned(record& me) noexcept;
     bool time_to_poll() noexcept;
     void explain_deadlock();
     wake refuse(record& me) noexcept;

@@ -38,9 +38,10 @@ task_block::~task_block() {
 }
 
 void task_block::start() {
+    scheduler& sched = scheduler::here();  // the first one of a thread may fail
     refs.fetch_add(1, std::memory_order_relaxed);
     rec->at_end = &task_ended;
-    scheduler::here().start(*rec);
+    sched.start(*rec);
 }
 
 bool task_block::join(deadline by) {
@@ -66,7 +67,10 @@ bool task_block::kill(deadline by) {
     thread& t = this_thread();
     if (t.box == home) {
         scheduler::here().kill(*rec);
-        if (t.current->block == this) exit_fiber();
+        if (t.current->block == this) {
+            exit_fiber();
+            return false;  // in a destructor while an exception is in flight: the next wait throws
+        }
     } else {
         auto* letter = new kill_mail{*this};
         if (!home->post(*letter)) delete letter;  // its thread has ended, and it with that

@@ -13,6 +13,8 @@ class manual_driver final : public detail::driver {
 public:
     explicit manual_driver(detail::mailbox& box) noexcept : box_{box} {}
 
+    std::unique_ptr<detail::driver> replaced;  // what it stands in for
+
     clock::time_point now() noexcept override { return time_; }
     long watch(int, std::uint64_t) noexcept override { return -ENOTSUP; }
     void installed() noexcept override { box_.wake_by(-1); }
@@ -41,22 +43,23 @@ private:
     clock::time_point time_ = clock::now();
 };
 
-// The driver that a manual clock stands in for; a thread has at most one.
-thread_local std::unique_ptr<detail::driver> replaced;
-
 }  // namespace
 
 manual_clock::manual_clock() {
     auto& sched = detail::scheduler::here();
-    if (replaced) throw std::logic_error("weft: this thread has a manual clock already; use that one");
+    if (dynamic_cast<manual_driver*>(&sched.drive())) throw std::logic_error("weft: this thread has a manual clock already; use that one");
     if (sched.drive().expected > 0)
         throw std::logic_error("weft: tasks of this thread wait for descriptors, which a manual clock does not "
                                "look at; end those waits first");
-    replaced = sched.replace_driver(std::make_unique<manual_driver>(*detail::this_thread().box));
+    auto made = std::make_unique<manual_driver>(*detail::this_thread().box);
+    manual_driver& by_hand = *made;
+    by_hand.replaced = sched.replace_driver(std::move(made));
 }
 
 manual_clock::~manual_clock() {
-    detail::scheduler::here().replace_driver(std::move(replaced));
+    auto& sched = detail::scheduler::here();
+    auto& by_hand = static_cast<manual_driver&>(sched.drive());
+    sched.replace_driver(std::move(by_hand.replaced));
 }
 
 void manual_clock::advance(clock::duration by) {

@@ -48,20 +48,24 @@ wait_end wait_list::wait(deadline by, const char* what, const void* on, void* it
     parking pause{what, on};
     pause.by = by;
     pause.interruptible = interruptible;
-    waiter me{t, sched.next_token(), item};
-    append(me);
-
-    wake cause;
-    try {
+    if (t.unwinding) {
+        // This may give up the fiber for good: not with the lock held, and not from within the list.
         guard.held = nullptr;
         unlock();
-        cause = sched.park(pause);
-    } catch (...) {
+        sched.would_park(pause);
         lock();
-        remove(me);
-        unlock();
-        throw;
+        return wait_end::killed;
     }
+    if (!sched.would_park(pause)) {
+        guard.held = nullptr;
+        return pause.cause == wake::timed_out ? wait_end::timed_out : wait_end::killed;
+    }
+    waiter me{t, sched.next_token(), item};
+    append(me);
+    guard.held = nullptr;
+    unlock();
+
+    const wake cause = sched.park_now(pause);
     WEFT_CHECK(cause != wake::unparked || me.now != grant_status::waiting, "a waiter was woken by nobody");
     if (cause != wake::unparked) {
         lock();

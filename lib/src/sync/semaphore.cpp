@@ -60,7 +60,8 @@ void semaphore::release(std::size_t count) noexcept {
 
 void semaphore::release_to_waiter() noexcept {
     waiters_.lock();
-    if (state_.fetch_add(1, std::memory_order_release) < 0) waiters_.grant_first();
+    // Counted but not in the list: a wait that failed and is about to take its count back.
+    if (state_.fetch_add(1, std::memory_order_release) < 0 && !waiters_.empty()) waiters_.grant_first();
     waiters_.unlock();
 }
 

@@ -11,8 +11,7 @@
 /// Lifetime: close() here ends every wait on the descriptor with EBADF; whoever closes it behind weft's back
 ///           (a raw system call) leaves waiters waiting, as the kernel does.
 /// Cancel:   a kill throws fiber_exit out of what would return -1; nothing was transferred then. What had
-///           transferred something returns its count, and the kill is met at the next wait. getaddrinfo()
-///           is not a cancellation point: the kill stays pending.
+///           transferred something returns its count, and the kill is met at the next wait.
 /// Throws:   besides that, blocking_in_hub in a callback of the hub.
 /// gevent:   gevent.socket, gevent.select, gevent.os
 #pragma once
