@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr long patience_seconds = 30;
+constexpr long patience = 30;  // seconds
 
 int usage() {
     std::fputs("usage: download [-o DIR] URL...   (http or https, as many as you like)\n", stderr);
@@ -35,8 +35,8 @@ int run(const std::string& directory, const std::vector<std::string>& urls) {
         tasks.push_back(weft::spawn([&, name] {
             at_once.acquire();
             shown.add(url, directory.empty()
-                               ? demo::fetch(url, count_bytes, patience_seconds)
-                               : demo::fetch_file(url, directory / fs::path{name}, count_bytes, patience_seconds));
+                               ? demo::fetch(url, count_bytes, patience)
+                               : demo::fetch_file(url, directory / fs::path{name}, count_bytes, patience));
             at_once.release();
         }));
     }

@@ -59,8 +59,8 @@ private:
     keeper keeper_;
 };
 
-/// Files of random bytes, "file10" and up. At that rate the smallest takes 0.2 s, the largest 1.5 s; the order
-/// of the names is not that of the sizes.
+/// Files of random bytes, "file10" and up. At that rate the smallest takes 0.2 s, the largest 1.5 s; the
+/// order of the names is not that of the sizes.
 std::vector<nginx::file> random_files(std::size_t count, std::size_t bytes_per_second);
 
 }  // namespace demo

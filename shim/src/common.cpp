@@ -31,8 +31,7 @@ int core::failed(io::outcome how, const char* call, int late) const {
 bool core::wait_for(int fd, const io::attempt& seen, io::direction way, const char* call, deadline& by,
                     bool& timed, bool progress) const {
     if (!timed) {
-        const auto patience = seen.entry->patience[way == io::direction::write].load(std::memory_order_relaxed);
-        if (patience > 0) by = deadline::after(std::chrono::nanoseconds{patience});
+        by = patience_of(seen, way);
         timed = true;
     }
     // signal(7): with a time-out set on the socket, a handler interrupts even with SA_RESTART.
@@ -41,6 +40,11 @@ bool core::wait_for(int fd, const io::attempt& seen, io::direction way, const ch
     if (how == io::outcome::ready) return true;
     if (how != io::outcome::killed || !progress) failed(how, call, EAGAIN);
     return false;
+}
+
+deadline patience_of(const io::attempt& seen, io::direction way) {
+    const auto patience = seen.entry->patience[way == io::direction::write].load(std::memory_order_relaxed);
+    return patience > 0 ? deadline::after(std::chrono::nanoseconds{patience}) : deadline::never();
 }
 
 void relearn(const io::attempt& seen, way_to_try way) noexcept {
@@ -90,6 +94,18 @@ deadline after(const timespec& span) {
     constexpr std::int64_t sane = std::int64_t{1} << 32;  // seconds: 136 years, no overflow in nanoseconds
     if (span.tv_sec >= sane) return deadline::never();
     return deadline::after(std::chrono::seconds{span.tv_sec} + std::chrono::nanoseconds{span.tv_nsec});
+}
+
+bool signal_is_due(const sigset_t* mask) noexcept {
+    sigset_t due;
+    if (!mask || ::sigpending(&due) != 0 || ::sigisemptyset(&due)) return false;
+    for (int signal = 1; signal < NSIG; ++signal) {
+        struct sigaction action;
+        if (::sigismember(&due, signal) != 1 || ::sigismember(mask, signal) != 0) continue;
+        if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN)
+            return true;
+    }
+    return false;
 }
 
 signal_mask::signal_mask(const sigset_t* mask) noexcept {

@@ -19,6 +19,13 @@ bool ours_alone(const io::fd_entry& entry) noexcept {
            !entry.shared.load(std::memory_order_relaxed);
 }
 
+// On anything else accept fails at once, while poll() might say nothing for ever.
+bool is_listening(int fd) noexcept {
+    int value = 0;
+    socklen_t size = sizeof value;
+    return ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &size) == 0 && value != 0;
+}
+
 bool readable_now(int fd) noexcept {
     pollfd look{fd, POLLIN, 0};
     return original().poll(&look, 1, 0) != 0;
@@ -82,6 +89,7 @@ int core::accept_one(int fd, const char* call, Native native) const {
             return got;
         }
         if (!would_block()) return -1;
+        if (!is_listening(fd)) return native();
         if (!wait_for(fd, seen, io::direction::read, call, by, timed, false)) return -1;
     }
 }
@@ -91,71 +99,66 @@ int core::accept(int fd, sockaddr* address, socklen_t* size) {
 }
 
 int core::accept4(int fd, sockaddr* address, socklen_t* size, int flags) {
+    if ((flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != 0) return original().accept4(fd, address, size, flags);
     return accept_one(fd, "accept4", [=] { return original().accept4(fd, address, size, flags); });
 }
 
-int core::connect(int fd, const sockaddr* address, socklen_t size) {
+// connect has no non-blocking form: the flag is set for the length of one call, under the entry's lock, and is back
+// before anybody else runs.
+int core::try_connect(int fd, io::fd_entry& entry, const sockaddr* address, socklen_t size) {
     const originals& libc = original();
+    entry.lock.lock();
+    const int flags = libc.fcntl(fd, F_GETFL, nullptr);
+    libc.fcntl(fd, F_SETFL, reinterpret_cast<void*>(static_cast<long>(flags | O_NONBLOCK)));
+    const int result = libc.connect(fd, address, size);
+    const int error = errno;
+    libc.fcntl(fd, F_SETFL, reinterpret_cast<void*>(static_cast<long>(flags)));
+    entry.lock.unlock();
+    errno = error;
+    return result;
+}
+
+int core::connect(int fd, const sockaddr* address, socklen_t size) {
     const errno_kept kept;
     std::chrono::milliseconds pause{1};
     deadline by;
-    for (bool timed = false;;) {
+    bool timed = false, last = false;
+    for (int under_way = 0;;) {
         const io::attempt seen{fd};
-        if (!seen.entry || !blocks(fd, seen)) return libc.connect(fd, address, size);
-        // connect has no non-blocking form: the flag is set for the length of one call, under the entry's lock,
-        // and is back before anybody else runs.
-        seen.entry->lock.lock();
-        const int flags = libc.fcntl(fd, F_GETFL, nullptr);
-        libc.fcntl(fd, F_SETFL, reinterpret_cast<void*>(static_cast<long>(flags | O_NONBLOCK)));
-        const int result = libc.connect(fd, address, size);
-        const int error = errno;
-        libc.fcntl(fd, F_SETFL, reinterpret_cast<void*>(static_cast<long>(flags)));
-        seen.entry->lock.unlock();
-        errno = error;
-        if (result == 0) {
+        if (!seen.entry || !blocks(fd, seen)) return original().connect(fd, address, size);
+        // Asked again when it is done, connect tells how it ended, and only then is the socket connected or free
+        // for another try.
+        const int result = try_connect(fd, *seen.entry, address, size);
+        if (result == 0 || (under_way != 0 && errno == EISCONN)) {
             kept.restore();
             return 0;
         }
-        if (!timed) {
-            const auto patience = seen.entry->patience[1].load(std::memory_order_relaxed);
-            if (patience > 0) by = deadline::after(std::chrono::nanoseconds{patience});
-            timed = true;
-        }
-        if (error == EINPROGRESS) {
-            if (!connect_finished(fd, seen)) return -1;
-            kept.restore();
-            return 0;
-        }
-        if (error != EAGAIN || address->sa_family != AF_UNIX) return -1;
-        // unix(7): the listener's backlog is full, and no event tells when it is not.
-        const deadline step = deadline::after(pause);
-        const bool last = by.when() <= step.when();
-        const io::outcome how = io::pause(manner_of("connect", last ? by : step, io::signal_rule::restarts));
-        if (how != io::outcome::timed_out) return failed(how, "connect", EAGAIN);
-        if (last) {
-            errno = EAGAIN;
+        // EALREADY: one that was given up before is still under way, and a blocking call waits for it.
+        if (errno == EINPROGRESS || errno == EALREADY) {
+            if (under_way == 0) under_way = errno;
+            if (wait_for_connect(fd, by, timed)) continue;
+            if (errno == EAGAIN) errno = under_way;  // connect(2) under SO_SNDTIMEO
             return -1;
         }
-        pause = std::min(pause * 2, std::chrono::milliseconds{50});
+        if (errno != EAGAIN || address->sa_family != AF_UNIX || last) return -1;
+        // unix(7): the listener's backlog is full, and no event tells when it is not.
+        if (!timed) by = patience_of(seen, io::direction::write);
+        timed = true;
+        const deadline step = deadline::after(pause);
+        last = by.when() <= step.when();
+        const io::outcome how = io::pause(manner_of("connect", last ? by : step, io::signal_rule::restarts));
+        if (how != io::outcome::timed_out) return failed(how, "connect", EAGAIN);
+        pause = std::min(pause * 2, std::chrono::milliseconds{16});
     }
 }
 
-bool core::connect_finished(int fd, const io::attempt& first) const {
-    deadline by;
-    bool timed = false;
-    for (io::attempt seen = first;; seen = io::attempt{fd}) {
+bool core::wait_for_connect(int fd, deadline& by, bool& timed) const {
+    for (;;) {
+        const io::attempt seen{fd};
         pollfd look{fd, POLLOUT, 0};
-        if (original().poll(&look, 1, 0) > 0) break;
-        if (!wait_for(fd, seen, io::direction::write, "connect", by, timed, false)) {
-            if (errno == EAGAIN) errno = EINPROGRESS;  // connect(2) under SO_SNDTIMEO
-            return false;
-        }
+        if (!seen.entry || original().poll(&look, 1, 0) != 0) return true;
+        if (!wait_for(fd, seen, io::direction::write, "connect", by, timed, false)) return false;
     }
-    int error = 0;
-    socklen_t size = sizeof error;
-    if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0) return true;
-    if (error != 0) errno = error;
-    return false;
 }
 
 int core::setsockopt(int fd, int level, int name, const void* value, socklen_t size) {

@@ -36,13 +36,16 @@ private:
     /// would; `wanted` > 0 says that a smaller result drains a stream.
     template <class Try>
     ssize_t receive(int fd, const char* call, ssize_t wanted, Try once) const;
+    template <class Try, class More>
+    ssize_t receive_whole(int fd, const char* call, size_t size, bool peek, Try once, More more) const;
     /// The same until `total` bytes have gone; `once` is told how many have gone before.
     template <class Try>
     ssize_t send_all(int fd, const char* call, size_t total, Try once) const;
 
     template <class Native>
     int accept_one(int fd, const char* call, Native native) const;
-    bool connect_finished(int fd, const io::attempt& seen) const;
+    static int try_connect(int fd, io::fd_entry& entry, const sockaddr* address, socklen_t size);
+    bool wait_for_connect(int fd, deadline& by, bool& timed) const;
     ssize_t send_message(int fd, const msghdr* message, int flags, const char* call) const;
     ssize_t read_parts(int fd, const iovec* parts, int count, const char* call) const;
     ssize_t write_parts(int fd, const iovec* parts, int count, const char* call) const;
@@ -74,12 +77,18 @@ enum class way_to_try : std::uint8_t {
 way_to_try way_of(int fd, const io::attempt& seen) noexcept;
 void relearn(const io::attempt& seen, way_to_try way) noexcept;
 
+/// SO_RCVTIMEO or SO_SNDTIMEO, counted from now, as blocks() has learned it.
+deadline patience_of(const io::attempt& seen, io::direction way);
+
 /// Whether the call may park: O_NONBLOCK is clear. Learns the time-outs of a socket, too.
 bool blocks(int fd, const io::attempt& seen) noexcept;
 
 /// A POSIX time span as a deadline; the span is valid.
 deadline after(const timespec& span);
 bool valid(const timespec& span) noexcept;
+
+/// Whether a handler is due that `mask` lets in: the kernel's call then ends at once, as it must, and is to be made.
+bool signal_is_due(const sigset_t* mask) noexcept;
 
 /// Sets the thread's signal mask while it lives; null changes nothing.
 class signal_mask {

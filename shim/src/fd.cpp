@@ -16,8 +16,8 @@ namespace {
 
 constexpr short in = POLLIN, out = POLLOUT;
 
-// The descriptor says that it has no RWF_NOWAIT (EINVAL on some kernels).
-bool no_such_try() noexcept { return errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS; }
+// The descriptor says that it has no RWF_NOWAIT. EINVAL is about the size: eventfd and its kin refuse a small one.
+bool no_such_try() noexcept { return errno == EOPNOTSUPP || errno == ENOSYS; }
 
 // Opened the other way round only: poll() would never say ready, the call itself says EBADF.
 bool wrong_way(int fd, int unwanted) noexcept {
@@ -86,6 +86,12 @@ ssize_t core::write_parts(int fd, const iovec* parts, int count, const char* cal
     remaining_parts left{parts, count < 0 ? size_t{IOV_MAX} + 1 : static_cast<size_t>(count)};
     const io::attempt first{fd};
     if (!first.entry || !left.possible() || left.total() == 0) return libc.writev(fd, parts, count);
+    if (way_of(fd, first) == way_to_try::never_waits) {
+        // Once only: after a write that the file's size limit cut short, the next one raises SIGXFSZ.
+        const ssize_t took = libc.writev(fd, parts, count);
+        if (took >= 0) io::spent_turn();
+        return took;
+    }
     const auto once = [&](const io::attempt& seen, size_t gone) -> ssize_t {
         left.skip_to(gone);
         iovec* const rest = left.first();
@@ -107,7 +113,6 @@ ssize_t core::write_parts(int fd, const iovec* parts, int count, const char* cal
                 relearn(seen, way_to_try::look_first);
                 break;
             }
-            case way_to_try::never_waits: return libc.writev(fd, rest, rest_count);
             default: break;
         }
         return look_then(fd, out, O_RDONLY, [&]() -> ssize_t {

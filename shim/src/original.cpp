@@ -36,6 +36,9 @@ long missing() {
 void find_originals() noexcept {
     for (const call_row* row = call_rows; row->name; ++row) {
         void* found = dlsym(RTLD_NEXT, row->name);
+        // Nobody stands behind us where we stand behind libc.
+        if (!found) found = dlsym(RTLD_DEFAULT, row->name);
+        if (found == row->interposed) found = nullptr;
         *row->original = found ? found : reinterpret_cast<void*>(&missing);
     }
     originals_found = true;

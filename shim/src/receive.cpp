@@ -5,6 +5,7 @@
 
 #include <netinet/in.h>
 
+#include "parts.hpp"
 #include "transfer.hpp"
 
 namespace weft::shim {
@@ -13,50 +14,71 @@ namespace {
 // These never wait, and so need nothing from us.
 bool passes(int flags) noexcept { return (flags & (MSG_DONTWAIT | MSG_OOB | MSG_ERRQUEUE)) != 0; }
 
-bool is_stream(int fd) noexcept {
-    int type = 0;
-    socklen_t size = sizeof type;
-    return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
+int option_of(int fd, int name) noexcept {
+    const errno_kept kept;
+    int value = -1;
+    socklen_t size = sizeof value;
+    ::getsockopt(fd, SOL_SOCKET, name, &value, &size);
+    kept.restore();
+    return value;
+}
+
+// MSG_WAITALL means something on streams; with MSG_PEEK not on AF_UNIX.
+bool waits_for_all(int fd, int flags, size_t size) noexcept {
+    if ((flags & MSG_WAITALL) == 0 || size == 0 || option_of(fd, SO_TYPE) != SOCK_STREAM) return false;
+    return (flags & MSG_PEEK) == 0 || option_of(fd, SO_DOMAIN) != AF_UNIX;
+}
+
+bool has_ended(int fd) noexcept {
+    pollfd look{fd, POLLRDHUP, 0};
+    return original().poll(&look, 1, 0) != 0;
 }
 
 }  // namespace
 
-ssize_t core::recvfrom(int fd, void* data, size_t size, int flags, sockaddr* from, socklen_t* from_size) {
-    const originals& libc = original();
-    if (passes(flags)) return libc.recvfrom(fd, data, size, flags, from, from_size);
-    const bool whole = (flags & MSG_WAITALL) != 0 && (flags & MSG_PEEK) == 0 && size > 0 && is_stream(fd);
-    if (!whole) {
-        const ssize_t wanted = (flags & MSG_PEEK) != 0 ? 0 : static_cast<ssize_t>(size);
-        return receive(fd, "recv", wanted, [&](const io::attempt&) {
-            return libc.recvfrom(fd, data, size, flags | MSG_DONTWAIT, from, from_size);
-        });
-    }
-    // MSG_WAITALL on a stream: until full, the end, an error or the time-out; what has come is then the result.
+// MSG_WAITALL on a stream: until `size`, the end, an error or the time-out; what has come is then the result.
+// `once` is told how much has come, and asked for `more` whether to go on after a part.
+template <class Try, class More>
+ssize_t core::receive_whole(int fd, const char* call, size_t size, bool peek, Try once, More more) const {
     const errno_kept kept;
     deadline by;
     bool timed = false;
     size_t got = 0;
-    auto* const bytes = static_cast<char*>(data);
     for (;;) {
         const io::attempt seen{fd};
-        if (!seen.entry) return libc.recvfrom(fd, data, size, flags, from, from_size);
-        const ssize_t part = libc.recvfrom(fd, bytes + got, size - got, (flags & ~MSG_WAITALL) | MSG_DONTWAIT, from,
-                                           from_size);
+        if (!seen.entry) return once(0);
+        const ssize_t part = once(peek ? 0 : got);
         if (part > 0) {
-            got += static_cast<size_t>(part);
-            io::took(fd, seen, io::direction::read, got < size);
-            if (got == size || !blocks(fd, seen)) break;
-            continue;
+            got = peek ? static_cast<size_t>(part) : got + static_cast<size_t>(part);
+            io::took(fd, seen, io::direction::read, !peek && got < size);
+            if (got >= size || !more() || !blocks(fd, seen) || (peek && has_ended(fd))) break;
+            if (!peek) continue;
         }
         if (part == 0) break;
-        if (!would_block() || !blocks(fd, seen) ||
-            !wait_for(fd, seen, io::direction::read, "recv", by, timed, got > 0)) {
+        const bool empty = part < 0 && would_block() && blocks(fd, seen);
+        if ((part < 0 && !empty) || !wait_for(fd, seen, io::direction::read, call, by, timed, got > 0)) {
             if (got == 0) return -1;
             break;
         }
     }
     kept.restore();
     return static_cast<ssize_t>(got);
+}
+
+ssize_t core::recvfrom(int fd, void* data, size_t size, int flags, sockaddr* from, socklen_t* from_size) {
+    const originals& libc = original();
+    if (passes(flags)) return libc.recvfrom(fd, data, size, flags, from, from_size);
+    const bool peek = (flags & MSG_PEEK) != 0;
+    if (waits_for_all(fd, flags, size)) {
+        auto* const bytes = static_cast<char*>(data);
+        const int now = (flags & ~MSG_WAITALL) | MSG_DONTWAIT;
+        return receive_whole(fd, "recv", size, peek, [&](size_t got) {
+            return libc.recvfrom(fd, bytes + got, size - got, now, from, from_size);
+        }, [] { return true; });
+    }
+    return receive(fd, "recv", peek ? 0 : static_cast<ssize_t>(size), [&](const io::attempt&) {
+        return libc.recvfrom(fd, data, size, flags | MSG_DONTWAIT, from, from_size);
+    });
 }
 
 ssize_t core::recv(int fd, void* data, size_t size, int flags) {
@@ -79,22 +101,22 @@ ssize_t core::recvmsg(int fd, msghdr* message, int flags) {
     // The kernel writes into the header; a try that found nothing must not be seen in it.
     if (passes(flags) || !message) return libc.recvmsg(fd, message, flags);
     const msghdr asked = *message;
-    const bool whole = (flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL && asked.msg_controllen == 0 && is_stream(fd);
-    if (whole) {
-        size_t total = 0;
-        for (size_t i = 0; i < asked.msg_iovlen; ++i) total += asked.msg_iov[i].iov_len;
-        size_t got = 0;
-        for (size_t i = 0; i < asked.msg_iovlen; ++i) {
-            const iovec& part = asked.msg_iov[i];
-            if (part.iov_len == 0) continue;
-            const ssize_t n = recvfrom(fd, part.iov_base, part.iov_len, flags, nullptr, nullptr);
-            if (n < 0 && got == 0) return -1;
-            if (n > 0) got += static_cast<size_t>(n);
-            if (n < static_cast<ssize_t>(part.iov_len)) break;
-        }
-        message->msg_flags = 0;
-        message->msg_namelen = 0;
-        return static_cast<ssize_t>(got);
+    remaining_parts left{asked.msg_iov, asked.msg_iovlen};
+    if (!left.possible()) return libc.recvmsg(fd, message, flags | MSG_DONTWAIT);
+    if (waits_for_all(fd, flags, left.total())) {
+        const int now = (flags & ~MSG_WAITALL) | MSG_DONTWAIT;
+        return receive_whole(fd, "recvmsg", left.total(), (flags & MSG_PEEK) != 0, [&](size_t got) {
+            msghdr rest = asked;
+            left.skip_to(got);
+            rest.msg_iov = left.first();
+            rest.msg_iovlen = left.count();
+            const ssize_t part = libc.recvmsg(fd, &rest, now);
+            if (part < 0) return part;
+            message->msg_namelen = rest.msg_namelen;
+            message->msg_controllen = rest.msg_controllen;
+            message->msg_flags = rest.msg_flags;
+            return part;
+        }, [&] { return message->msg_controllen == 0 && (message->msg_flags & MSG_CTRUNC) == 0; });
     }
     // Control data ends a read early: its size says nothing about what is left.
     return receive(fd, "recvmsg", 0, [&](const io::attempt&) {

@@ -2,14 +2,20 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
 
+#include <fcntl.h>
+
+#include "base/sys.hpp"
 #include "core.hpp"
 
 namespace weft::shim {
 namespace {
+
+namespace sys = weft::detail::sys;
 
 // The sets are bitmaps of `count` bits, also beyond FD_SETSIZE.
 using word = unsigned long;
@@ -26,6 +32,21 @@ void put(fd_set* set, int fd) { reinterpret_cast<word*>(set)[fd / word_bits] |= 
 // select(2): what each of poll's bits means for the three sets.
 constexpr short means_readable = POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR;
 constexpr short means_writable = POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR;
+
+// The kernel looks at no more bits than the process has room for descriptors, whatever the count says: behind them the
+// caller's sets may have ended. FDSize in proc(5) is that room.
+int looked_at(int count) noexcept {
+    if (count <= FD_SETSIZE) return count;
+    const long file = sys::call(SYS_openat, AT_FDCWD, sys::word("/proc/thread-self/status"), O_RDONLY | O_CLOEXEC);
+    if (file < 0) return count;
+    char text[1024];
+    const long size = sys::read(static_cast<int>(file), text, sizeof text - 1);
+    sys::close(static_cast<int>(file));
+    text[std::max(size, 0L)] = 0;
+    const char* line = std::strstr(text, "\nFDSize:");
+    const int room = line ? std::atoi(line + std::strlen("\nFDSize:")) : 0;
+    return room > 0 ? std::min(count, room) : count;
+}
 
 // poll() reports POLLHUP and POLLERR unasked; for select they count only in the sets that they belong to.
 int look_as_select(pollfd* fds, nfds_t count, int timeout) {
@@ -48,6 +69,7 @@ int look_as_select(pollfd* fds, nfds_t count, int timeout) {
 int core::select_until(int count, fd_set* readable, fd_set* writable, fd_set* odd, deadline by,
                        const char* call) const {
     constexpr nfds_t in_place = 16;
+    count = looked_at(count);
     pollfd few[in_place];
     nfds_t asked = 0;
     for (int fd = 0; fd < count; ++fd) asked += has(readable, fd) || has(writable, fd) || has(odd, fd);
@@ -107,7 +129,7 @@ int core::select(int count, fd_set* readable, fd_set* writable, fd_set* odd, tim
 int core::pselect(int count, fd_set* readable, fd_set* writable, fd_set* odd, const timespec* timeout,
                   const sigset_t* mask) {
     const bool now_only = timeout && timeout->tv_sec == 0 && timeout->tv_nsec == 0;
-    if (count < 0 || (timeout && !valid(*timeout)) || now_only)
+    if (count < 0 || (timeout && !valid(*timeout)) || now_only || signal_is_due(mask))
         return original().pselect(count, readable, writable, odd, timeout, mask);
     const signal_mask during{mask};
     return select_until(count, readable, writable, odd, timeout ? after(*timeout) : deadline::never(), "pselect");

@@ -77,11 +77,9 @@ int core::clock_nanosleep(clockid_t clock, int flags, const timespec* span, time
 }
 
 unsigned core::sleep(unsigned seconds) {
-    const errno_kept kept;
     const timespec span{static_cast<time_t>(seconds), 0};
     timespec left{0, 0};
     if (nanosleep(&span, &left) == 0) return 0;
-    kept.restore();
     return static_cast<unsigned>(left.tv_sec);
 }
 

@@ -1,4 +1,5 @@
-"""Uses weft as its users do: from an installed copy by pkg-config, and as a Meson subproject.
+"""Uses weft as its users do: from an installed copy by pkg-config, by hand and by Meson, and as a Meson
+subproject.
 
     consumer.py installed SOURCE_ROOT BUILD_ROOT MESON COMPILER...
     consumer.py subproject SOURCE_ROOT BUILD_ROOT MESON COMPILER...
@@ -68,13 +69,14 @@ class installed_copy:
             raise Failed(f"one weft.pc is to be installed, found {files}")
         self.pc_folder = files[0].parent
         self.library_path = self.pc_folder.parent
-        prefix = re.search(r"^prefix=(.*)$", files[0].read_text(), re.MULTILINE).group(1)
-        self.prefix = pathlib.Path(f"{scratch}/root{prefix}")
+        self.headers = next((scratch / "root").rglob("weft/weft.hpp")).parent.parent
+        for file in self.pc_folder.glob("weft*.pc"):
+            moved = re.sub(r"^prefix=(?=/)", f"prefix={scratch}/root", file.read_text(), flags=re.MULTILINE)
+            file.write_text(moved)
+        self.environment = {**os.environ, "PKG_CONFIG_PATH": str(self.pc_folder)}
 
     def flags(self, what, module):
-        environment = {**os.environ, "PKG_CONFIG_PATH": str(self.pc_folder)}
-        return shlex.split(call("pkg-config", f"--define-variable=prefix={self.prefix}", what, module,
-                                env=environment))
+        return shlex.split(call("pkg-config", what, module, env=self.environment))
 
     def compile(self, source, module, *more):
         target = self.scratch / (source + ".o")
@@ -87,6 +89,12 @@ class installed_copy:
         # What a library in turn needs, the linker finds by itself only in the system's folders.
         call(*self.compiler, f"-Wl,-rpath-link,{self.library_path}", *words, "-o", target)
         return target
+
+
+def check_order(program):
+    names = needed(program)
+    if "libweft-shim.so.0" not in names or names.index("libweft-shim.so.0") > names.index("libc.so.6"):
+        raise Failed(f"{program.name} needs {names}: the shim is to stand before libc.so.6")
 
 
 def check_library_alone(copy):
@@ -108,10 +116,7 @@ def check_kept_unnamed(copy):
     """A program that names nothing of the shim keeps it under --as-needed, before libc."""
     source = copy.scratch / "empty.cpp"
     source.write_text("int main() {}\n")
-    program = copy.link("empty", source, "-Wl,--as-needed", *copy.flags("--libs", "weft-shim"))
-    names = needed(program)
-    if "libweft-shim.so.0" not in names or names.index("libweft-shim.so.0") > names.index("libc.so.6"):
-        raise Failed(f"the program needs {names}: the shim is to stand before libc.so.6")
+    check_order(copy.link("empty", source, "-Wl,--as-needed", *copy.flags("--libs", "weft-shim")))
 
 
 def quiet_library(copy):
@@ -168,15 +173,15 @@ def strangers(exported, calls):
 
 def check_exports(copy, calls_def):
     """The libraries export weft's names and the interposed calls, nothing else."""
-    text = re.sub(r"//[^\n]*|/\*.*?\*/", " ", calls_def.read_text(), flags=re.DOTALL)
-    calls = set(re.findall(r"[A-Za-z_]\w*", text))
+    calls = set(re.findall(r"^WEFT_(?:CALL|KEEP)\(\w+, [^,]+, (\w+),", calls_def.read_text(), re.MULTILINE))
     for name, allowed in (("weft", set()), ("weft-shim", calls)):
         table = call("nm", "-D", "--defined-only", "--format=posix", copy.library_path / f"lib{name}.so.0")
         exported = [(kind, symbol) for symbol, kind in (line.split()[:2] for line in table.splitlines())]
         if not any(MANGLED.match(symbol) for _, symbol in exported):
             raise Failed(f"lib{name} exports nothing of weft")
-        if name == "weft-shim" and "read" not in (symbol for _, symbol in exported):
-            raise Failed("the shim does not export read")
+        missing = sorted(allowed - {symbol for _, symbol in exported})
+        if missing or name == "weft-shim" and not allowed:
+            raise Failed(f"lib{name} does not export {', '.join(missing) or 'a call'}")
         foreign = strangers(exported, allowed)
         if foreign:
             raise Failed(f"lib{name} exports {', '.join(foreign)}")
@@ -187,7 +192,7 @@ def check_header_set(copy, source_root):
     def headers(folder):
         return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
-    there = headers(copy.prefix / "include")
+    there = headers(copy.headers)
     public = headers(source_root / "lib/include") | headers(source_root / "shim/include")
     if there != public:
         raise Failed(f"missing: {sorted(public - there)}; too many: {sorted(there - public)}")
@@ -224,15 +229,18 @@ def installed(scratch, source_root, build_root, meson, compiler):
     yield check_exports, [copy, source_root / "shim/calls.def"]
     yield check_export_rules, [copy]
     yield check_header_set, [copy, source_root]
+    environment = {**copy.environment, "CXX": shlex.join(compiler)}
+    yield from meson_project(scratch, meson, environment, "--wrap-mode=nofallback")
 
 
 PROJECT = """\
 project('user', 'cpp', default_options: ['cpp_std=c++20'])
 
-weft = subproject('weft', default_options: ['shim=true', 'optimization=1'])
-weft_dep = dependency('weft')
-weft_shim_dep = dependency('weft-shim')
+weft_shim_dep = dependency('weft-shim', fallback: 'weft', default_options: ['optimization=1'])
+weft_dep = dependency('weft', fallback: 'weft')
+libraries = [dependency('threads'), meson.get_compiler('cpp').find_library('dl')]
 
+executable('empty', 'empty.cpp', dependencies: [libraries, weft_shim_dep])
 executable('without_shim', 'without_shim.cpp', dependencies: weft_dep)
 executable('plain_calls', 'plain_calls.cpp', dependencies: weft_shim_dep)
 quiet = shared_library('quiet', 'quiet.cpp', dependencies: weft_shim_dep)
@@ -242,22 +250,35 @@ executable('names_nothing_shim', 'names_nothing.cpp', link_with: quiet, dependen
 
 
 def check_program(folder, name):
-    """A program of the project that has weft as a subproject."""
+    """A program of a Meson project that depends on weft."""
     has_to_work(folder / name, "")
 
 
-def subproject(scratch, source_root, _build_root, meson, compiler):
-    project, folder = scratch / "user", scratch / "build"
-    (project / "subprojects").mkdir(parents=True)
-    (project / "subprojects/weft").symlink_to(source_root)
+def check_empty_program(folder):
+    """The same, where the program names nothing of the shim."""
+    check_order(folder / "empty")
+    has_to_work(folder / "empty", "")
+
+
+def meson_project(scratch, meson, environment, *setup_flags):
+    project, folder = scratch / "user", scratch / "user-build"
+    project.mkdir(exist_ok=True)
     (project / "meson.build").write_text(PROJECT)
+    (project / "empty.cpp").write_text("int main() {}\n")
     for path in [*HERE.glob("*.cpp"), *HERE.glob("*.hpp")]:
         (project / path.name).write_text(path.read_text())
-    environment = {**os.environ, "CXX": shlex.join(compiler)}
-    call(meson, "setup", "--force-fallback-for=weft,weft-shim", folder, project, env=environment)
+    call(meson, "setup", *setup_flags, folder, project, env=environment)
     call(meson, "compile", "-C", folder, "-j", "2")
     for name in ("without_shim", "plain_calls", "names_nothing", "names_nothing_shim"):
         yield check_program, [folder, name]
+    yield check_empty_program, [folder]
+
+
+def subproject(scratch, source_root, _build_root, meson, compiler):
+    (scratch / "user/subprojects").mkdir(parents=True)
+    (scratch / "user/subprojects/weft").symlink_to(source_root)
+    environment = {**os.environ, "CXX": shlex.join(compiler)}
+    yield from meson_project(scratch, meson, environment, "--wrap-mode=forcefallback")
 
 
 def main(way, source_root, build_root, meson, *compiler):

@@ -13,6 +13,7 @@
 #include <weft/this_task.hpp>
 
 #include "support/counted.hpp"
+#include "support/sanitizers.hpp"
 #include "support/task_test.hpp"
 
 using namespace std::chrono_literals;
@@ -220,6 +221,21 @@ TASK_TEST("an explicit fiber that yields is kept alive until its next turn") {
     });
     joinall(std::vector{task, dropper});
     CHECK(done);
+}
+
+TASK_TEST("a long line of dead parents goes without a deep recursion") {
+    constexpr int generations = test::under_tsan ? 500 : 50'000;  // there a fiber costs milliseconds
+    fiber youngest{[] {}};
+    youngest.switch_to();
+    fiber oldest = youngest;
+    for (int i = 0; i < generations; ++i) {
+        fiber older{[] {}};
+        older.switch_to();
+        oldest.set_parent(older);
+        oldest = older;
+    }
+    oldest = fiber{};
+    CHECK(youngest.dead());
 }
 
 HUB_TEST("a handle dropped on another thread has the fiber unwound by its owner, at its next turn") {

@@ -1,47 +1,64 @@
-#!/usr/bin/env python3
-"""calls.def and the table of shim/README.md name the same calls, in the same areas.
-
-usage: calls.py ROOT | calls.py --self-test
-"""
-import pathlib
+"""shim/calls.def is the one list of calls: shim/README.md has a row for each, in the same order, none of
+which says "keep" of a call that parks, and a test in test/shim names each."""
 import re
 import sys
 
+import tree
 
-def calls_of(text):
-    return [(m[1], m[2]) for m in re.finditer(r"^WEFT_(?:CALL|KEEP)\((\w+), [^,]+, (\w+), \(", text, re.M)]
-
-
-def rows_of(text):
-    table = text[text.find("| area | call |"):]
-    return [(m[1], m[2]) for m in re.finditer(r"^\| (\w+) \| (\w+) \|", table, re.M) if m[1] != "area"]
+ROW = re.compile(r"^WEFT_(CALL|KEEP)\((\w+), [^,]+, (\w+),", re.MULTILINE)
+LINE = re.compile(r"^WEFT_(?:CALL|KEEP)\(", re.MULTILINE)
+TABLE = re.compile(r"^\| (\w+) \| (\w+) \| ([^|\n]*) \|", re.MULTILINE)
 
 
-def problems(calls, rows):
-    found = [f"calls.def names {call} in area {area} twice" for area, call in calls if calls.count((area, call)) > 1]
-    found += [f"README.md has no row for {call} ({area})" for area, call in calls if (area, call) not in rows]
-    found += [f"README.md has a row for {call} ({area}), calls.def has none" for area, call in rows
-              if (area, call) not in calls]
-    return found + ([] if calls else ["calls.def names no call at all"])
+def check(root):
+    text = (root / "shim/calls.def").read_text(encoding="utf-8")
+    rows = ROW.findall(text)
+    if len(rows) != len(LINE.findall(text)):
+        return ["shim/calls.def: a row that does not read WEFT_CALL(area, result, name, ..."]
+    listed = [(area, name) for _, area, name in rows]
+    table = [row for row in TABLE.findall((root / "shim/README.md").read_text(encoding="utf-8"))
+             if row[:2] != ("area", "call")]
+    shown = [row[:2] for row in table]
+    complaints = [f"shim/README.md: no row for {area} {name}" for area, name in listed
+                  if (area, name) not in shown]
+    complaints += [f"shim/README.md: {area} {name} is not in calls.def" for area, name in shown
+                   if (area, name) not in listed]
+    if not complaints and shown != listed:
+        complaints.append("shim/README.md: the rows stand in another order than in calls.def")
+    parks = {name: kind == "CALL" for kind, _, name in rows}
+    complaints += [f"shim/README.md: {name} parks, and its row says keep" for _, name, what in table
+                   if what.startswith("keep") and parks.get(name)]
+
+    tests = "".join(tree.without_comments(path.read_text(encoding="utf-8"))
+                    for path in tree.code_files(root, "test/shim"))
+    named = set(re.findall(r"\w+", tests))
+    complaints += [f"test/shim: no test names {name}" for _, name in listed if name not in named]
+    return complaints
 
 
-def self_test():
-    call = calls_of("WEFT_CALL(time, int, nap, (int s), s)\nWEFT_KEEP(fd, void, shut, (int fd), fd)\n")
-    assert call == [("time", "nap"), ("fd", "shut")], call
-    rows = rows_of("| area | call | x |\n|---|---|---|\n| time | nap | y |\n")
-    assert rows == [("time", "nap")], rows
-    assert problems(call, rows) == ["README.md has no row for shut (fd)"]
-    assert problems(rows, call) == ["README.md has a row for shut (fd), calls.def has none"]
-    assert problems([], [])
-    assert not problems(call, call)
+DEF = """// WEFT_CALL(area, result, ...)
+WEFT_CALL(fd, int, read, (int fd), fd)
+WEFT_KEEP(fd, int, dup, (int fd), fd)
+"""
+HEAD = "| area | call | in a task | deviates |\n|---|---|---|---|\n"
+READ, DUP = "| fd | read | parks | |\n", "| fd | dup | keep | |\n"
+GOOD = {
+    "shim/calls.def": DEF,
+    "shim/README.md": HEAD + READ + DUP,
+    "test/shim/fd_test.cpp": "TEST(read) { dup(0); }\n",
+}
+BAD = [
+    ("no row", "shim/README.md", HEAD + DUP, "no row for fd read"),
+    ("a row of another area", "shim/README.md", HEAD + READ + DUP + "| poll | dup | keep | |\n",
+     "not in calls.def"),
+    ("another order", "shim/README.md", HEAD + DUP + READ, "another order"),
+    ("said to be kept", "shim/README.md", HEAD + "| fd | read | keep | |\n" + DUP, "read parks, and"),
+    ("no test", "test/shim/fd_test.cpp", "// dup\nTEST(read) { dup2(0); }\n", "no test names dup"),
+    ("a row written otherwise", "shim/calls.def", DEF + "WEFT_CALL( fd, int, x, ())\n",
+     "a row that does not"),
+]
+CASES = [("a tree in order", GOOD, None)]
+CASES += [(shows, {**GOOD, path: text}, expected) for shows, path, text, expected in BAD]
 
-
-if len(sys.argv) != 2:
-    sys.exit(__doc__)
-if sys.argv[1] == "--self-test":
-    self_test()
-    sys.exit(0)
-shim = pathlib.Path(sys.argv[1]) / "shim"
-bad = problems(calls_of((shim / "calls.def").read_text()), rows_of((shim / "README.md").read_text()))
-print("\n".join(bad) or "calls.def and README.md agree")
-sys.exit(1 if bad else 0)
+if __name__ == "__main__":
+    sys.exit(tree.main(check, CASES))

@@ -8,7 +8,7 @@
 
 #include "sched/deadline_queue.hpp"
 
-using weft::clock;
+
 using weft::detail::deadline_node;
 using weft::detail::deadline_queue;
 
@@ -16,11 +16,11 @@ namespace {
 
 struct model {
     deadline_queue heap;
-    std::multimap<clock::time_point, deadline_node*> truth;
+    std::multimap<weft::clock::time_point, deadline_node*> truth;
     std::vector<std::unique_ptr<deadline_node>> nodes;
 
     void insert(deadline_node& node, int when) {
-        node.when = clock::time_point{clock::duration{when}};
+        node.when = weft::clock::time_point{weft::clock::duration{when}};
         heap.insert(node);
         truth.emplace(node.when, &node);
     }

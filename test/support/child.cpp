@@ -4,10 +4,15 @@
 #include <cstdlib>
 #include <system_error>
 
+#include <poll.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 namespace test {
+namespace {
+constexpr int silence_limit_ms = 20'000;
+}
 
 bool child_end::exited_with(int code) const { return WIFEXITED(status) && WEXITSTATUS(status) == code; }
 bool child_end::killed_by(int signal) const { return WIFSIGNALED(status) && WTERMSIG(status) == signal; }
@@ -28,7 +33,6 @@ child_end run_child(const std::vector<std::string>& command, const std::vector<s
         ::close(ends[0]);
         ::close(ends[1]);
         for (char* setting : settings) ::putenv(setting);
-        ::alarm(20);
         ::execv(words[0], words.data());
         ::_exit(127);
     }
@@ -36,9 +40,13 @@ child_end run_child(const std::vector<std::string>& command, const std::vector<s
     ::close(ends[1]);
     child_end end;
     char piece[4096];
-    ssize_t size = 0;
-    while (child > 0 && (size = ::read(ends[0], piece, sizeof piece)) > 0)
-        end.output.append(piece, static_cast<std::size_t>(size));
+    ssize_t size = child > 0 ? 1 : 0;
+    while (size > 0) {
+        pollfd more{ends[0], POLLIN, 0};
+        if (::poll(&more, 1, silence_limit_ms) == 0) ::kill(child, SIGKILL);
+        size = ::read(ends[0], piece, sizeof piece);
+        if (size > 0) end.output.append(piece, static_cast<std::size_t>(size));
+    }
     ::close(ends[0]);
     if (child < 0) throw std::system_error(fork_error, std::generic_category(), "fork");
     if (::waitpid(child, &end.status, 0) != child) throw std::system_error(errno, std::generic_category(), "waitpid");

@@ -17,7 +17,7 @@ struct child_end {
 };
 
 /// Runs a program to its end. `variables` ("NAME=value") are set in its environment beside this one's.
-/// A child that does not end within 20 s is killed by SIGALRM.
+/// A child that says nothing for 20 s is killed.
 child_end run_child(const std::vector<std::string>& command, const std::vector<std::string>& variables = {});
 
 }  // namespace test

@@ -27,4 +27,12 @@ inline constexpr bool under_tsan = false;
 inline constexpr bool under_tsan = false;
 #endif
 
+/// What this thread allocates while one lives is leaked on purpose: the test is of something left behind.
+struct leaks_on_purpose {
+    leaks_on_purpose();
+    ~leaks_on_purpose();
+    leaks_on_purpose(const leaks_on_purpose&) = delete;
+    leaks_on_purpose& operator=(const leaks_on_purpose&) = delete;
+};
+
 }  // namespace test

@@ -1,5 +1,6 @@
 #include "context/context.hpp"
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -59,7 +60,7 @@ layout frame_layout() noexcept {
 }
 
 // Copied from frame_layout() by the first make_context(), so that a switch is one load and a branch.
-bool own_jump = false;
+std::atomic<bool> own_jump{false};
 
 void enter(bc::transfer_t from) {
     auto* left = static_cast<context*>(from.data);
@@ -100,7 +101,7 @@ const char* switch_kind() noexcept { return frame_layout() == layout::foreign ? 
 void make_context(context& c, std::byte* top, std::byte* bottom) noexcept {
     auto* made = static_cast<void**>(bc::make_fcontext(top, static_cast<std::size_t>(top - bottom), enter));
     const layout frame = frame_layout();
-    own_jump = frame != layout::foreign;
+    own_jump.store(frame != layout::foreign, std::memory_order_relaxed);
     if (frame == layout::words_8) {
         // Without the extra word, the rest of the frame is the seven-word one.
         made[1] = made[0];
@@ -113,7 +114,7 @@ void make_context(context& c, std::byte* top, std::byte* bottom) noexcept {
 void switch_jmp(const thread_words& words, context& from, context& to) noexcept {
     exchange_state(words, from, to);
     sanitizer::leaving(from.shadow, to.shadow, false);
-    if (own_jump) weft_jump_jmp(&from.sp, to.sp);
+    if (own_jump.load(std::memory_order_relaxed)) weft_jump_jmp(&from.sp, to.sp);
     else jump_boost(from, to);
     if constexpr (sanitizer::active) sanitizer::arrived(from.shadow, nullptr);
 }
@@ -122,12 +123,12 @@ void switch_ret(const thread_words& words, context& from, context& to) noexcept 
     exchange_state(words, from, to);
     sanitizer::leaving(from.shadow, to.shadow, false);
     if constexpr (sanitizer::active) {
-        if (own_jump) weft_jump_ret(&from.sp, to.sp);
+        if (own_jump.load(std::memory_order_relaxed)) weft_jump_ret(&from.sp, to.sp);
         else jump_boost(from, to);
         sanitizer::arrived(from.shadow, nullptr);
     } else {
         // Nothing after the jump: it must be the tail call that makes the caller's site the shared one.
-        if (own_jump) return weft_jump_ret(&from.sp, to.sp);
+        if (own_jump.load(std::memory_order_relaxed)) return weft_jump_ret(&from.sp, to.sp);
         return jump_boost(from, to);
     }
 }
@@ -135,7 +136,7 @@ void switch_ret(const thread_words& words, context& from, context& to) noexcept 
 void switch_final(const thread_words& words, context& from, context& to) noexcept {
     exchange_state(words, from, to);
     sanitizer::leaving(from.shadow, to.shadow, true);
-    if (own_jump) weft_jump_jmp(&from.sp, to.sp);
+    if (own_jump.load(std::memory_order_relaxed)) weft_jump_jmp(&from.sp, to.sp);
     else jump_boost(from, to);
     fatal("a fiber that has ended was switched to");
 }

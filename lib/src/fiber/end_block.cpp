@@ -54,6 +54,18 @@ void unwind(thread& t, end_block& block) noexcept {
     else warn("a fiber did not end although its last handle was dropped");
 }
 
+// Not by recursion into the parent: a line of dead ones may be long.
+void destroy(end_block& block) noexcept {
+    for (end_block* at = &block; at;) {
+        end_block* const parent = std::exchange(at->parent, nullptr);
+        delete at;
+        at = nullptr;
+        if (!parent || parent->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+        if (parent->state.load(std::memory_order_acquire) == phase::dead) at = parent;
+        else unreferenced(*parent);
+    }
+}
+
 }  // namespace
 
 end_block::end_block() noexcept : id{last_id.fetch_add(1, std::memory_order_relaxed) + 1} {}
@@ -65,14 +77,14 @@ end_block::~end_block() {
 
 void unreferenced(end_block& block) noexcept {
     if (block.state.load(std::memory_order_acquire) == phase::dead || !block.home) {
-        delete &block;
+        destroy(block);
         return;
     }
     thread* t = this_thread_if_any();
     if (t && t->box == block.home) {
         record* rec = block.rec;
         if (!rec) {
-            delete &block;
+            destroy(block);
         } else if (rec->state == run_state::running) {
             return;  // it drops its own last handle: its end deletes the block
         } else if (t->current->is_hub) {
@@ -92,7 +104,7 @@ void unreferenced(end_block& block) noexcept {
     } else if (!home->post(*letter)) {
         // The owner has ended, and with it the fiber.
         delete letter;
-        delete &block;
+        destroy(block);
     }
     home->release();
 }

@@ -9,6 +9,7 @@
 
 #include "base/check.hpp"
 #include "base/sys.hpp"
+#include "sched/scheduler.hpp"
 
 namespace weft::detail {
 namespace {
@@ -124,6 +125,8 @@ bool hub_driver::poll(clock::time_point until) {
     if (loop_) {
         // Handles started since the last turn enter libuv's set only inside uv_run.
         turn_uv();
+        // Their callbacks may have woken somebody.
+        if (scheduler::here().anybody_ready()) until = clock::time_point::min();
         const int ms = uv_has_work() ? uv_backend_timeout(loop_.get()) : -1;
         if (ms >= 0) until = std::min(until, now() + std::chrono::milliseconds{ms});
     }

@@ -184,11 +184,14 @@ bool offload(offload_kind kind, void (*function)(void*), void* argument, const c
     ++drive.expected;
     p.submit(j);
     while (!j.done) {
+        if (t.unwinding) {
+            // A thread that ends parks nobody, and the job still has to finish before its stack goes.
+            if (!t.box->deliver_all()) t.box->sleep_briefly();
+            continue;
+        }
         parking pause{what, argument};
         pause.interruptible = false;
         wait_for(j, pause);
-        // A thread that ends parks nobody, and the job still has to finish before its stack goes.
-        if (t.unwinding && !t.box->deliver_all()) t.box->sleep_briefly();
     }
     --drive.expected;
     return true;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -12,19 +11,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "base/check.hpp"
 #include "base/sys.hpp"
 #include "io/fd_waiter.hpp"
 #include "io/signals.hpp"
 
 namespace weft::detail::io {
 namespace {
-
-// Successes in a row before a fiber lets others run: a peer that always has data must not starve them.
-constexpr std::uint32_t eager_limit = 32;
-
-// Answers of ECANCELED to one kill before a loop that ignores them is slowed down.
-constexpr std::uint32_t refusals_before_brake = 1000;
 
 constexpr std::uint32_t reading = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLHUP | EPOLLERR;
 constexpr std::uint32_t writing = EPOLLOUT | EPOLLHUP | EPOLLERR;
@@ -34,14 +26,11 @@ std::uint64_t cookie_of(int fd, std::uint32_t generation) noexcept {
     return std::uint64_t{generation} << 32 | static_cast<std::uint32_t>(fd);
 }
 
-// Where a short read proves that nothing is left: IP stream sockets, and pipes without packets.
+// Where a short read proves that nothing is left: IP stream sockets. Not pipes: they may hold packets, and O_DIRECT
+// shows only at the end that writes.
 std::uint8_t learn_kind(int fd) noexcept {
     struct stat file;
     if (sys::call(SYS_fstat, fd, sys::word(&file)) < 0) return fd_entry::other;
-    if (S_ISFIFO(file.st_mode)) {
-        const long flags = sys::call(SYS_fcntl, fd, F_GETFL);
-        return flags >= 0 && (flags & O_DIRECT) == 0 ? fd_entry::drains : fd_entry::other;
-    }
     if (!S_ISSOCK(file.st_mode)) return fd_entry::other;
     const auto option = [fd](int name) {
         int value = -1;
@@ -95,6 +84,14 @@ void wake_next(fd_entry& e, std::uint32_t events) noexcept {
 }
 
 std::uint32_t interest_of(direction way) noexcept { return way == direction::read ? reading : writing; }
+
+// poll(2) has names for kinds of data that the set is not asked about: they come with the plain ones.
+std::uint32_t interest_of(short poll_events) noexcept {
+    std::uint32_t interest = static_cast<std::uint16_t>(poll_events) | EPOLLHUP | EPOLLERR;
+    if (interest & (EPOLLRDNORM | EPOLLRDBAND)) interest |= EPOLLIN;
+    if (interest & (EPOLLWRNORM | EPOLLWRBAND)) interest |= EPOLLOUT;
+    return interest;
+}
 
 enum class link_result { linked, again, closed, failed };
 
@@ -169,22 +166,6 @@ bool fails_at_once(const manner& how, outcome& end) {
 
 }  // namespace
 
-bool may_park() noexcept {
-    const thread* t = this_thread_if_any();
-    if (!t || !t->sched || t->current->is_hub || t->current->native > 0) return false;
-    // While the thread ends, a fiber that is unwound has its waits refused, and main's calls are libc's again.
-    return !t->unwinding || t->current != &t->main;
-}
-
-int enter_native() noexcept { return this_thread().current->native++; }
-void leave_native() noexcept { --this_thread().current->native; }
-
-bool in_native_scope() {
-    scheduler::here();
-    return this_thread().current->native > 0;
-}
-void yield_on() { scheduler::here().yield_on(); }
-
 bool worth_reading(const attempt& a) noexcept {
     const fd_entry& e = *a.entry;
     return !e.drained.load(std::memory_order_acquire) ||
@@ -224,42 +205,6 @@ outcome wait(int fd, const attempt& a, direction way, const manner& how) {
         wake_next(e, me.interest);
     }
     return outcome_of(cause);
-}
-
-void refuse(const char* call) {
-    thread& t = this_thread();
-    record& me = *t.current;
-    if (t.unwinding) {
-        // Counts, and gives up on a fiber that never ends.
-        parking once{call};
-        scheduler::here().park(once);
-        return;
-    }
-    if (++me.refused <= refusals_before_brake) {
-        scheduler::here().yield_on();
-        return;
-    }
-    if (me.refused == refusals_before_brake + 1) {
-        char text[200];
-        std::snprintf(text, sizeof text,
-                      "task %llu '%.40s' was killed and goes on although %s has answered ECANCELED %u times; it is "
-                      "slowed down from now on",
-                      static_cast<unsigned long long>(me.block->id), me.block->name.c_str(), call,
-                      refusals_before_brake);
-        warn(text);
-    }
-    parking brake{call};
-    brake.interruptible = false;
-    brake.by = deadline::at(scheduler::here().now() + std::chrono::milliseconds{10});
-    scheduler::here().park(brake);
-}
-
-void spent_turn() {
-    thread& t = this_thread();
-    record& me = *t.current;
-    if (++me.eager < eager_limit || !may_park()) return;
-    me.eager = 0;
-    scheduler::here().yield_on();
 }
 
 void took(int fd, const attempt& a, direction way, bool emptied) {
@@ -311,11 +256,11 @@ poll_result wait_any(pollfd* fds, nfds_t count, real_poll look, const manner& ho
                 end = outcome::failed;
                 break;
             }
-            const std::uint32_t interest = static_cast<std::uint16_t>(fds[i].events) | EPOLLHUP | EPOLLERR;
-            auto* node = ::new (w.room) fd_waiter{this_thread(), sched.next_token(), interest, false};
+            auto* node = ::new (w.room) fd_waiter{this_thread(), sched.next_token(), interest_of(fds[i].events), false};
             switch (link(*w.seen.entry, fds[i].fd, w.seen, *node)) {
                 case link_result::linked: w.node = node; break;
-                case link_result::failed: end = outcome::failed; break;
+                // A file is ready always, or never for what was asked of it: nothing to wait for.
+                case link_result::failed: end = errno == EPERM ? outcome::ready : outcome::failed; break;
                 default: end = outcome::interrupted; break;  // it has changed: look again
             }
         }

@@ -205,6 +205,7 @@ wake scheduler::yield() {
 }
 
 void scheduler::yield_on() {
+    if (thread_.unwinding) return;  // the others are unwound in their turn
     record& me = *thread_.current;
     make_ready(me);
     switch_pinned(me);

@@ -78,6 +78,7 @@ public:
     /// As yield(), but a pending kill does not keep the caller from yielding.
     void yield_on();
 
+    bool anybody_ready() const noexcept { return first_ready_ != nullptr; }
     void make_ready(record& rec) noexcept;
     /// A task's first entry into the ready queue.
     void start(record& rec) noexcept;

@@ -39,6 +39,11 @@ task_block::~task_block() {
 
 void task_block::start() {
     scheduler& sched = scheduler::here();  // the first one of a thread may fail
+    // A task ends to the scheduler. Were its parent who spawned it, a chain of tasks that each spawn the next would
+    // keep every one of them.
+    end_block* const main = this_thread().main.block;
+    main->refs.fetch_add(1, std::memory_order_relaxed);
+    handle<end_block>{std::exchange(parent, main)};
     refs.fetch_add(1, std::memory_order_relaxed);
     rec->at_end = &task_ended;
     sched.start(*rec);

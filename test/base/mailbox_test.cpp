@@ -1,0 +1,112 @@
+// What base/mailbox.hpp promises: order, nothing lost, and an end.
+#include <atomic>
+#include <chrono>
+#include <thread>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "base/mailbox.hpp"
+
+using namespace std::chrono_literals;
+using weft::detail::mail;
+using weft::detail::mailbox;
+
+namespace {
+
+std::vector<std::pair<int, int>> arrived;  // sender, number
+
+struct numbered : mail {
+    numbered(int s, int n) noexcept : mail{&arrive}, sender{s}, number{n} {}
+    int sender, number;
+
+    static void arrive(mail& m) noexcept {
+        auto& self = static_cast<numbered&>(m);
+        arrived.emplace_back(self.sender, self.number);
+        delete &self;
+    }
+};
+
+struct box_holder {
+    mailbox& box = *new mailbox;
+    box_holder() { arrived.clear(); }
+    ~box_holder() {
+        box.close();
+        box.release();
+    }
+};
+
+}  // namespace
+
+TEST_CASE("mail arrives in the order of its posts, only when it is delivered") {
+    const box_holder holder;
+    for (int i = 0; i < 5; ++i) CHECK(holder.box.post(*new numbered{0, i}));
+    CHECK(arrived.empty());
+    CHECK_FALSE(holder.box.empty());
+    CHECK(holder.box.deliver_all());
+    CHECK(arrived == std::vector<std::pair<int, int>>{{0, 0}, {0, 1}, {0, 2}, {0, 3}, {0, 4}});
+    CHECK_FALSE(holder.box.deliver_all());
+}
+
+TEST_CASE("an owner with mail does not go to sleep") {
+    const box_holder holder;
+    CHECK(holder.box.going_to_sleep());
+    holder.box.woke_up();
+    holder.box.post(*new numbered{0, 0});
+    CHECK_FALSE(holder.box.going_to_sleep());
+    holder.box.deliver_all();
+    CHECK(holder.box.going_to_sleep());
+}
+
+TEST_CASE("closing delivers what is left and refuses what comes after, which stays the sender's") {
+    auto* holder = new box_holder;
+    mailbox& box = holder->box;
+    box.add_ref();
+    box.post(*new numbered{0, 1});
+    delete holder;
+    CHECK(arrived.size() == 1);
+    numbered mine{0, 2};
+    CHECK_FALSE(box.post(mine));
+    CHECK(arrived.size() == 1);
+    box.release();
+}
+
+TEST_CASE("many senders lose nothing, each one's mail stays in order, and a sleeping owner is woken") {
+    constexpr int senders = 4, each = 2000;
+    const box_holder holder;
+    std::vector<std::thread> threads;
+    for (int s = 0; s < senders; ++s)
+        threads.emplace_back([&, s] {
+            for (int i = 0; i < each; ++i) holder.box.post(*new numbered{s, i});
+        });
+    const auto limit = std::chrono::steady_clock::now() + 10s;
+    while (arrived.size() < senders * each && std::chrono::steady_clock::now() < limit) {
+        if (holder.box.going_to_sleep()) holder.box.sleep(nullptr);
+        holder.box.woke_up();
+        holder.box.deliver_all();
+    }
+    for (auto& t : threads) t.join();
+    REQUIRE(arrived.size() == senders * each);
+    int next[senders] = {};
+    for (const auto& [sender, number] : arrived) REQUIRE(number == next[sender]++);
+}
+
+TEST_CASE("closing races with posts and loses none") {
+    for (int round = 0; round < 200; ++round) {
+        auto* holder = new box_holder;
+        mailbox& box = holder->box;
+        box.add_ref();
+        std::atomic<int> taken{0};
+        std::thread sender{[&] {
+            for (int i = 0; i < 20; ++i) {
+                auto* m = new numbered{0, i};
+                if (box.post(*m)) ++taken;
+                else delete m;
+            }
+        }};
+        delete holder;
+        sender.join();
+        REQUIRE(arrived.size() == static_cast<std::size_t>(taken.load()));
+        box.release();
+    }
+}

@@ -1,0 +1,178 @@
+// A program whose one argument says how it ends; the tests look at how it did.
+#include <sys/resource.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <weft/event.hpp>
+#include <weft/fiber.hpp>
+#include <weft/hub.hpp>
+#include <weft/mutex.hpp>
+#include <weft/task.hpp>
+#include <weft/this_task.hpp>
+
+using namespace std::chrono_literals;
+
+namespace {
+
+template <class T>
+void destroy_waited_on(auto&& wait) {
+    std::optional<T> object{std::in_place};
+    if constexpr (std::is_same_v<T, weft::mutex>) object->lock();
+    weft::spawn([&] { wait(*object); });
+    weft::yield();
+    object.reset();
+}
+
+void destroy_event() {
+    destroy_waited_on<weft::event>([](weft::event& e) { e.wait(); });
+}
+void destroy_mutex() {
+    destroy_waited_on<weft::mutex>([](weft::mutex& m) { m.lock(); });
+}
+
+void deadlock_in_main() {
+    weft::event never;
+    weft::spawn({.name = "stuck"}, [&] { never.wait(); }).join();
+}
+
+[[gnu::noinline]] int recurse(int depth) {
+    volatile char room[1024] = {};
+    room[0] = static_cast<char>(depth);
+    return depth <= 0 ? room[0] : recurse(depth - 1) + room[0];
+}
+
+void overflow() {
+    std::vector<std::string> neighbours;
+    weft::spawn([] { recurse(1'000'000); }).join();
+    std::puts("survived an overflow");
+}
+
+void use_a_fiber() {
+    weft::fiber{[] {}}.switch_to();
+    std::puts("switched");
+}
+
+void limit_address_space(std::size_t bytes) {
+    const rlimit limit{bytes, bytes};
+    if (::setrlimit(RLIMIT_AS, &limit) != 0) std::abort();
+}
+
+void address_space() {
+    std::vector<weft::fiber> fibers;
+    limit_address_space(std::size_t{400} << 20);
+    const weft::fiber_options options{.stack_size = std::size_t{4} << 20};
+    const auto body = [] {
+        int steps = 0;
+        for (;;) weft::fiber::current().parent().switch_to(++steps);
+    };
+    try {
+        for (;;) {
+            fibers.emplace_back(body, options);
+            fibers.back().switch_to();
+        }
+    } catch (const std::system_error& e) {
+        std::printf("refused: %s\n", e.what());
+    }
+    if (fibers.size() < 20) std::abort();
+    for (auto& f : fibers)
+        if (f.switch_to().as<int>() != 2) std::abort();
+    fibers.pop_back();
+    fibers.emplace_back(body, options);
+    if (fibers.back().switch_to().as<int>() != 1) std::abort();
+    fibers.clear();
+    std::puts("all survived");
+}
+
+struct says {
+    const char* what;
+    ~says() { std::puts(what); }
+};
+
+void main_ends_with_tasks() {
+    static weft::event never;
+    weft::spawn([] {
+        const says s{"older unwound"};
+        never.wait();
+    });
+    weft::spawn([] {
+        const says s{"newer unwound"};
+        weft::sleep_for(1h);
+    });
+    weft::yield();
+    std::puts("main returns");
+}
+
+void exit_in_a_task() {
+    weft::spawn([] {
+        const says s{"a bystander was unwound"};
+        weft::sleep_for(1h);
+    });
+    weft::spawn([] {
+        weft::yield();
+        const says s{"the caller was unwound"};
+        std::exit(7);
+    }).join();
+}
+
+void unhandled_error() {
+    weft::spawn({.name = "careless"}, [] { throw std::runtime_error("nobody looks"); }).join();
+    std::puts("went on");
+}
+
+void callback_throws() {
+    weft::hub::current().post([] { throw std::runtime_error("posted"); });
+    weft::sleep_for(1ms);
+    std::puts("went on");
+}
+
+void survivor() {
+    {
+        weft::fiber f{[] {
+            for (;;) {
+                try {
+                    weft::fiber::current().parent().switch_to();
+                } catch (const weft::fiber_exit&) {
+                }
+            }
+        }};
+        f.switch_to();
+    }
+    std::puts("went on");
+}
+
+struct {
+    const char* name;
+    void (*run)();
+} const ends[] = {
+    {"destroy-event", destroy_event},
+    {"destroy-mutex", destroy_mutex},
+    {"deadlock", deadlock_in_main},
+    {"overflow", overflow},
+    {"use-a-fiber", use_a_fiber},
+    {"address-space", address_space},
+    {"main-ends", main_ends_with_tasks},
+    {"exit-in-a-task", exit_in_a_task},
+    {"unhandled-error", unhandled_error},
+    {"callback-throws", callback_throws},
+    {"survivor", survivor},
+};
+
+}  // namespace
+
+int main(int count, char** words) {
+    for (const auto& end : ends) {
+        if (count == 2 && std::strcmp(words[1], end.name) == 0) {
+            end.run();
+            return 0;
+        }
+    }
+    std::fputs("unknown end\n", stderr);
+    return 2;
+}

@@ -1,0 +1,31 @@
+// Compiled with -D_FORTIFY_SOURCE=2: each of these calls goes out under its __..._chk name.
+#include "shim/fortified_body.hpp"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace test {
+
+ssize_t checked_read(int fd, std::size_t size) {
+    char room[64];
+    return ::read(fd, room, size);
+}
+ssize_t checked_recv(int fd, std::size_t size, int flags) {
+    char room[64];
+    return ::recv(fd, room, size, flags);
+}
+ssize_t checked_recvfrom(int fd, std::size_t size) {
+    char room[64];
+    return ::recvfrom(fd, room, size, 0, nullptr, nullptr);
+}
+int checked_poll(int fd, unsigned long count, int timeout) {
+    struct pollfd looks[2] = {{fd, POLLIN, 0}, {-1, 0, 0}};
+    return ::poll(looks, count, timeout);
+}
+int checked_ppoll(int fd, unsigned long count, const struct timespec* timeout) {
+    struct pollfd looks[2] = {{fd, POLLIN, 0}, {-1, 0, 0}};
+    return ::ppoll(looks, count, timeout, nullptr);
+}
+
+}  // namespace test
