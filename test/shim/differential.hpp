@@ -57,6 +57,13 @@ public:
         errno = error;
         return result;
     }
+    /// The same for what takes as long as the machine needs.
+    template <class Call>
+    auto untimed(std::string what, Call call) {
+        const auto result = (*this)(std::move(what), call);
+        rows_.back().took = {};
+        return result;
+    }
     /// Notes a number, or some bytes.
     void value(std::string what, std::int64_t number) { note(std::move(what), number, 0, {}); }
     void bytes(std::string what, const void* data, std::size_t size);

@@ -7,22 +7,27 @@
 
 namespace test {
 
+// __read_chk
 ssize_t checked_read(int fd, std::size_t size) {
     char room[64];
     return ::read(fd, room, size);
 }
+// __recv_chk
 ssize_t checked_recv(int fd, std::size_t size, int flags) {
     char room[64];
     return ::recv(fd, room, size, flags);
 }
+// __recvfrom_chk
 ssize_t checked_recvfrom(int fd, std::size_t size) {
     char room[64];
     return ::recvfrom(fd, room, size, 0, nullptr, nullptr);
 }
+// __poll_chk
 int checked_poll(int fd, unsigned long count, int timeout) {
     struct pollfd looks[2] = {{fd, POLLIN, 0}, {-1, 0, 0}};
     return ::poll(looks, count, timeout);
 }
+// __ppoll_chk
 int checked_ppoll(int fd, unsigned long count, const struct timespec* timeout) {
     struct pollfd looks[2] = {{fd, POLLIN, 0}, {-1, 0, 0}};
     return ::ppoll(looks, count, timeout, nullptr);

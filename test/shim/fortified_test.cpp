@@ -27,6 +27,8 @@ void run(const test::calls& c, test::journal& out) {
     out("read", [&] { return test::checked_read(s[0], 64); });
     out("poll in time", [&] { return test::checked_poll(s[0], 1, 30); });
     out("ppoll in time", [&] { return test::checked_ppoll(s[0], 1, &short_limit); });
+    // With 64-bit offsets this goes out as fcntl64().
+    out("F_GETFL", [&] { return ::fcntl(s[0], F_GETFL) & O_NONBLOCK; });
     out("read(-1)", [&] { return test::checked_read(-1, 10); });
 }
 

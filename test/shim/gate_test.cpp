@@ -85,9 +85,18 @@ HUB_TEST("one area may be patched alone, and is_patched tells") {
     weft::monkey::unpatch_all();
 }
 
+HUB_TEST("the forms that compilers make of calls are patched with them") {
+    for (const char* name : {"__read_chk", "__recv_chk", "__recvfrom_chk", "__poll_chk", "__ppoll_chk", "fcntl64"}) {
+        CAPTURE(name);
+        CHECK_FALSE(weft::monkey::is_patched(name));
+        const test::patched now;
+        CHECK(weft::monkey::is_patched(name));
+    }
+}
+
 HUB_TEST("original<> is libc's own function") {
     void* const libc = ::dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
-    REQUIRE(libc);
+    REQUIRE(libc != nullptr);
     const test::patched now;
     CHECK(reinterpret_cast<void*>(weft::monkey::original<&::read>()) == ::dlsym(libc, "read"));
     CHECK(reinterpret_cast<void*>(weft::monkey::original<&::poll>()) == ::dlsym(libc, "poll"));
@@ -156,9 +165,9 @@ HUB_TEST("a descriptor of before the patch is served, and a task parked at an un
 HUB_TEST("a module that looks into libc first is reached by a second patch_all") {
     const test::patched now;
     void* const module = ::dlopen(WEFT_DEEP_MODULE, RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
-    REQUIRE_MESSAGE(module, ::dlerror());
+    REQUIRE_MESSAGE(module != nullptr, ::dlerror());
     const auto nap = reinterpret_cast<int (*)()>(::dlsym(module, "deep_nap"));
-    REQUIRE(nap);
+    REQUIRE((nap != nullptr));
     CHECK_FALSE(parks([&] { CHECK(nap() == 0); }));
     CHECK(weft::monkey::patch_all());
     CHECK(parks([&] { CHECK(nap() == 0); }));

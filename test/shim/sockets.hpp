@@ -46,6 +46,7 @@ private:
 struct ends {
     descriptor fds[2];
     descriptor& operator[](int i) { return fds[i]; }
+    const descriptor& operator[](int i) const { return fds[i]; }
 };
 
 inline ends unix_pair(int type = SOCK_STREAM) {
