@@ -133,21 +133,33 @@ ssize_t core::write(int fd, const void* data, size_t size) {
 ssize_t core::writev(int fd, const iovec* parts, int count) { return write_parts(fd, parts, count, "writev"); }
 
 int core::close(int fd) {
+    if (io::is_own(fd)) {
+        errno = EBADF;  // it is open only as far as weft is concerned
+        return -1;
+    }
     io::closing(fd);
     return original().close(fd);
 }
 
+// Around weft's own descriptors, which such a sweep does not mean.
 int core::close_range(unsigned first, unsigned last, int flags) {
-    if ((flags & CLOSE_RANGE_CLOEXEC) == 0) {
-        const auto end = static_cast<unsigned>(io::known_limit());
-        for (unsigned fd = first; fd <= last && fd < end; ++fd) io::closing(static_cast<int>(fd));
+    const auto end = std::min<unsigned>(last, static_cast<unsigned>(std::max(io::known_limit() - 1, 0)));
+    unsigned from = first;
+    for (unsigned fd = first; fd <= end && first <= last; ++fd) {
+        if (io::is_own(static_cast<int>(fd))) {
+            if (from < fd && original().close_range(from, fd - 1, flags) < 0) return -1;
+            from = fd + 1;
+        } else if ((flags & CLOSE_RANGE_CLOEXEC) == 0) {
+            io::closing(static_cast<int>(fd));
+        }
     }
-    return original().close_range(first, last, flags);
+    return from <= last || from == first ? original().close_range(from, last, flags) : 0;
 }
 
 void core::closefrom(int first) {
-    for (int fd = std::max(first, 0); fd < io::known_limit(); ++fd) io::closing(fd);
-    original().closefrom(first);
+    const errno_kept kept;
+    if (close_range(static_cast<unsigned>(std::max(first, 0)), ~0u, 0) < 0) original().closefrom(first);
+    kept.restore();
 }
 
 int core::fclose(FILE* stream) {

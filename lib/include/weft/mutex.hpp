@@ -16,7 +16,8 @@ namespace weft {
 ///
 /// Order:     first come, first served: unlock() hands the lock to whoever has waited longest.
 /// Threads:   any task of any hub and any plain OS thread.
-/// Lifetime:  must outlive its holder and its waiters; destroying it while somebody waits aborts.
+/// Lifetime:  must outlive its waiters; destroying it while somebody waits aborts. Whoever has locked it after the
+///            last other user may unlock and destroy it at once.
 /// Cancel:    lock() and the timed forms are cancellation points; a cancelled caller does not hold the lock.
 /// gevent:    gevent.lock.Semaphore(1); for the recursive RLock there is no counterpart here
 class WEFT_API mutex {
@@ -41,13 +42,15 @@ public:
     void unlock();
 
     /// Somebody holds it; stale after the next switch.
-    bool locked() const noexcept { return owner_.load(std::memory_order_relaxed) != 0; }
+    bool locked() const noexcept { return state_.load(std::memory_order_relaxed) != 0; }
 
 private:
-    // The id of the fiber that holds it, 0 for none. Free to held is one compare-exchange; held to free, and
-    // held to another holder, only under waiters_' lock while `contended_` is set.
-    std::atomic<std::uint64_t> owner_{0};
-    std::atomic<bool> contended_{false};
+    void unlock_contended(std::uint64_t me);
+
+    // Twice the id of the fiber that holds it, plus one while somebody waits or is about to; 0 while it is free.
+    // Free to held and, without waiters, held to free are one compare-exchange, the last touch of unlock(). The rest
+    // happens under waiters_' lock.
+    std::atomic<std::uint64_t> state_{0};
     detail::wait_list waiters_;
 };
 

@@ -41,10 +41,14 @@ struct WEFT_API task_block : end_block {
 template <class T>
 struct task_result : task_block {
     using stored = std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>;
+    bool harmless() const noexcept override { return !error && std::is_trivially_destructible_v<stored>; }
+
     std::optional<stored> value;
 };
 template <>
-struct task_result<void> : task_block {};
+struct task_result<void> : task_block {
+    bool harmless() const noexcept override { return !error; }
+};
 
 template <class T, class F, class... A>
 class task_body final : public body {

@@ -1,5 +1,7 @@
 #include "base/mailbox.hpp"
 
+#include <new>
+
 namespace weft::detail {
 
 bool mailbox::post(mail& item) noexcept {
@@ -51,6 +53,12 @@ void mailbox::wake_by(int eventfd) noexcept {
     gate_.lock();
     wake_fd_ = eventfd;
     gate_.unlock();
+}
+
+void mailbox::after_fork() noexcept {
+    new (&gate_) small_lock;  // perhaps held by a thread that does not exist here
+    newest_.store(nullptr, std::memory_order_relaxed);
+    woke_up();
 }
 
 void mailbox::close() noexcept {

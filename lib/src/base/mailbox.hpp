@@ -61,6 +61,9 @@ public:
     /// The eventfd that a post writes to when the owner sleeps; -1 for none.
     void wake_by(int eventfd) noexcept;
 
+    /// In a forked child: what is inside was sent to the parent, and its senders live there.
+    void after_fork() noexcept;
+
     /// After this every post() is refused. Runs what is left first.
     void close() noexcept;
 

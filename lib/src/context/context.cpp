@@ -10,7 +10,6 @@
 
 #include "base/check.hpp"
 #include "base/sys.hpp"
-#include "context/jump.hpp"
 
 namespace weft::detail {
 namespace {
@@ -59,37 +58,20 @@ layout frame_layout() noexcept {
     return chosen;
 }
 
-// Copied from frame_layout() by the first make_context(), so that a switch is one load and a branch.
-std::atomic<bool> own_jump{false};
-
 void enter(bc::transfer_t from) {
     auto* left = static_cast<context*>(from.data);
     left->sp = from.fctx;
     fiber_main(*left);
 }
 
+}  // namespace
+
+constinit std::atomic<bool> own_jump{false};
+
 void jump_boost(context& from, context& to) noexcept {
     const bc::transfer_t back = bc::jump_fcontext(to.sp, &from);
     static_cast<context*>(back.data)->sp = back.fctx;
 }
-
-void exchange_state(const thread_words& words, context& from, const context& to) noexcept {
-    const exception_state now = *words.exceptions;
-    const int error = *words.error_number;
-    // Stores that change nothing would still cost store forwarding on the next load.
-    if ((from.exceptions.caught != now.caught) | (from.exceptions.uncaught != now.uncaught) |
-        (from.error_number != error)) {
-        from.exceptions = now;
-        from.error_number = error;
-    }
-    if ((to.exceptions.caught != now.caught) | (to.exceptions.uncaught != now.uncaught) |
-        (to.error_number != error)) {
-        *words.exceptions = to.exceptions;
-        *words.error_number = to.error_number;
-    }
-}
-
-}  // namespace
 
 thread_words thread_words::of_this_thread() noexcept {
     static_assert(sizeof(exception_state) == 16);
@@ -109,28 +91,6 @@ void make_context(context& c, std::byte* top, std::byte* bottom) noexcept {
     }
     c.sp = made;
     sanitizer::made(c.shadow, bottom, static_cast<std::size_t>(top - bottom));
-}
-
-void switch_jmp(const thread_words& words, context& from, context& to) noexcept {
-    exchange_state(words, from, to);
-    sanitizer::leaving(from.shadow, to.shadow, false);
-    if (own_jump.load(std::memory_order_relaxed)) weft_jump_jmp(&from.sp, to.sp);
-    else jump_boost(from, to);
-    if constexpr (sanitizer::active) sanitizer::arrived(from.shadow, nullptr);
-}
-
-void switch_ret(const thread_words& words, context& from, context& to) noexcept {
-    exchange_state(words, from, to);
-    sanitizer::leaving(from.shadow, to.shadow, false);
-    if constexpr (sanitizer::active) {
-        if (own_jump.load(std::memory_order_relaxed)) weft_jump_ret(&from.sp, to.sp);
-        else jump_boost(from, to);
-        sanitizer::arrived(from.shadow, nullptr);
-    } else {
-        // Nothing after the jump: it must be the tail call that makes the caller's site the shared one.
-        if (own_jump.load(std::memory_order_relaxed)) return weft_jump_ret(&from.sp, to.sp);
-        return jump_boost(from, to);
-    }
 }
 
 void switch_final(const thread_words& words, context& from, context& to) noexcept {

@@ -1,8 +1,10 @@
 // A suspended stack, and the switch between two.  Floor: context.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 
+#include "context/jump.hpp"
 #include "context/sanitizer.hpp"
 
 namespace weft::detail {
@@ -33,14 +35,40 @@ struct context {
 /// Makes `c` a context that runs fiber_main() on [bottom, top) when first switched to.
 void make_context(context& c, std::byte* top, std::byte* bottom) noexcept;
 
-/// Suspends the caller in `from` and resumes `to`; returns when somebody switches to `from`. `final` says that
-/// nobody ever will.
+/// weft's own jump serves; set by the first make_context(), and constant from then on.
+extern std::atomic<bool> own_jump;
+void jump_boost(context& from, context& to) noexcept;
+
+inline void exchange_state(const thread_words& words, context& from, const context& to) noexcept {
+    const exception_state now = *words.exceptions;
+    const int error = *words.error_number;
+    // Stores that change nothing would still cost store forwarding on the next load.
+    if ((from.exceptions.caught != now.caught) | (from.exceptions.uncaught != now.uncaught) |
+        (from.error_number != error)) {
+        from.exceptions = now;
+        from.error_number = error;
+    }
+    if ((to.exceptions.caught != now.caught) | (to.exceptions.uncaught != now.uncaught) |
+        (to.error_number != error)) {
+        *words.exceptions = to.exceptions;
+        *words.error_number = to.error_number;
+    }
+}
+
+/// Suspends the caller in `from` and resumes `to`; returns when somebody switches to `from`. Works on every
+/// suspended context, however it was left.
 ///
-/// switch_jmp ends in an indirect jump: fastest between two different call sites. switch_ret ends in a
-/// return through one shared call site, which keeps the processor's return predictor right for fibers that
-/// park in the same place. Both work on every suspended context, however it was left.
-void switch_jmp(const thread_words& words, context& from, context& to) noexcept;
-void switch_ret(const thread_words& words, context& from, context& to) noexcept;
+/// switch_context ends in a return, which keeps the processor's return predictor right where both sides left
+/// through the same call site: it is inlined so that a caller has exactly one. switch_final ends in a jump, and
+/// says that nobody will ever switch to `from` again.
+__attribute__((always_inline)) inline void switch_context(const thread_words& words, context& from,
+                                                          context& to) noexcept {
+    exchange_state(words, from, to);
+    sanitizer::leaving(from.shadow, to.shadow, false);
+    if (own_jump.load(std::memory_order_relaxed)) weft_jump_ret(&from.sp, to.sp);
+    else jump_boost(from, to);
+    sanitizer::arrived(from.shadow, nullptr);
+}
 [[noreturn]] void switch_final(const thread_words& words, context& from, context& to) noexcept;
 
 /// "ret" when weft's own jump serves, "boost" when Boost.Context's does: on an unknown frame layout, where

@@ -19,39 +19,47 @@ struct orphan_mail : mail {
     explicit orphan_mail(end_block& b) noexcept : mail{&arrive}, block{&b} {}
     end_block* block;
 
-    static void queue(thread& t, end_block& b) noexcept {
-        b.next_orphan = t.orphans;
-        t.orphans = &b;
-    }
     static void arrive(mail& m) noexcept {
         auto& self = static_cast<orphan_mail&>(m);
-        queue(*this_thread_if_any(), *self.block);
+        this_thread_if_any()->add_orphan(*self.block);
         delete &self;
     }
 };
 
-// Throws fiber_exit into it here and now, as if the running fiber were its parent.
+void drop(end_block& block) noexcept {
+    if (block.refs.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(block);
+}
+
+// Throws fiber_exit into it here and now, as if the running fiber were its parent; takes over a reference.
 void unwind(thread& t, end_block& block) noexcept {
     record& gone = *block.rec;
     record& me = *t.current;
-    block.refs.store(1, std::memory_order_relaxed);
     end_block* const parent = std::exchange(block.parent, me.block);
     me.block->refs.fetch_add(1, std::memory_order_relaxed);
     gone.incoming = std::make_exception_ptr(fiber_exit{});
     gone.dropped = true;
     me.state = run_state::suspended;
-    t.switch_jmp_to(gone);
+    t.switch_to(gone);
     me.incoming = nullptr;
     me.inbox = message{};
-    handle<end_block>{std::exchange(block.parent, parent)};
-    if (block.state.load(std::memory_order_relaxed) == phase::dead) {
-        handle<end_block>{&block};
-        return;
+    release(*std::exchange(block.parent, parent));
+    if (block.state.load(std::memory_order_relaxed) != phase::dead) {
+        // Still suspended. With a new handle it lives on; without one it stays until its thread ends.
+        gone.dropped = false;
+        if (block.refs.load(std::memory_order_relaxed) == 2)
+            warn("a fiber did not end although its last handle was dropped");
     }
-    gone.dropped = false;
-    // Still suspended. With a new handle it lives on; without one it stays until its thread ends.
-    if (block.refs.load(std::memory_order_relaxed) > 1) handle<end_block>{&block};
-    else warn("a fiber did not end although its last handle was dropped");
+    drop(block);
+    t.reclaim();
+}
+
+}  // namespace
+
+end_block::end_block() noexcept : id{last_id.fetch_add(1, std::memory_order_relaxed) + 1} {}
+
+end_block::~end_block() {
+    if (parent) release(*parent);
+    if (home) home->release();
 }
 
 // Not by recursion into the parent: a line of dead ones may be long.
@@ -60,59 +68,35 @@ void destroy(end_block& block) noexcept {
         end_block* const parent = std::exchange(at->parent, nullptr);
         delete at;
         at = nullptr;
-        if (!parent || parent->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-        if (parent->state.load(std::memory_order_acquire) == phase::dead) at = parent;
-        else unreferenced(*parent);
+        if (!parent) return;
+        if (parent->refs.load(std::memory_order_acquire) == 1) at = parent;
+        else release(*parent);
     }
 }
 
-}  // namespace
-
-end_block::end_block() noexcept : id{last_id.fetch_add(1, std::memory_order_relaxed) + 1} {}
-
-end_block::~end_block() {
-    if (parent) handle<end_block>{parent};
-    if (home) home->release();
-}
-
-void unreferenced(end_block& block) noexcept {
-    if (block.state.load(std::memory_order_acquire) == phase::dead || !block.home) {
-        destroy(block);
-        return;
-    }
+void last_handle(end_block& block) noexcept {
+    if (block.state.load(std::memory_order_acquire) == phase::dead || !block.home) return drop(block);
     thread* t = this_thread_if_any();
     if (t && t->box == block.home) {
-        record* rec = block.rec;
-        if (!rec) {
-            destroy(block);
-        } else if (rec->state == run_state::running) {
-            return;  // it drops its own last handle: its end deletes the block
-        } else if (t->current->is_hub) {
-            block.refs.store(1, std::memory_order_relaxed);
-            orphan_mail::queue(*t, block);
-        } else {
-            unwind(*t, block);
-        }
-        return;
+        // Running: it drops its own last handle. While the thread ends, all are unwound in their turn.
+        if (!block.rec || block.rec->state == run_state::running || t->unwinding) return drop(block);
+        return t->current->is_hub ? t->add_orphan(block) : unwind(*t, block);
     }
-    block.refs.store(1, std::memory_order_relaxed);
     mailbox* home = block.home;
     home->add_ref();
     auto* letter = new (std::nothrow) orphan_mail{block};
     if (!letter) {
         warn("no memory to tell a fiber's thread that its last handle is gone; the fiber stays");
     } else if (!home->post(*letter)) {
-        // The owner has ended, and with it the fiber.
         delete letter;
-        destroy(block);
+        drop(block);  // the owner has ended, and with it the fiber
     }
     home->release();
 }
 
 void* take_stack(end_block& block, const fiber_options& options, std::size_t size, std::size_t align) {
     thread& t = this_thread();
-    t.reclaim();
-    if (t.orphans && !t.current->is_hub) t.bury_orphans();
+    if (!t.current->is_hub) t.tidy();
     stack_pool::check_size(options.stack_size);
     const std::size_t record_room = (sizeof(record) + 63) / 64 * 64;
     const std::size_t reserve = record_room + size + align;
@@ -131,6 +115,7 @@ void* take_stack(end_block& block, const fiber_options& options, std::size_t siz
     make_context(rec->ctx, stack_top, where.bottom);
     t.records.push_back(*rec);
     block.rec = rec;
+    block.refs.fetch_add(1, std::memory_order_relaxed);  // the fiber's own, until it ends
     block.home = t.box;
     t.box->add_ref();
     block.parent = t.current->block;
@@ -146,6 +131,7 @@ void release_stack(end_block& block) noexcept {
     const stack where = rec->where;
     rec->~record();
     t.stacks.give(where);
+    drop(block);
 }
 
 void set_body(end_block& block, body& made) noexcept { block.rec->function = &made; }

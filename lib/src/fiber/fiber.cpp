@@ -41,7 +41,13 @@ record& destination(thread& t, end_block& target) {
 message resume(thread& t, record& next) {
     record& me = *t.current;
     me.state = run_state::suspended;
-    t.switch_jmp_to(next);
+    if (me.block->unwinds && me.block->refs.load(std::memory_order_relaxed) == 1) {
+        // Nobody could ever switch back: whoever runs next unwinds it.
+        me.block->refs.fetch_add(1, std::memory_order_relaxed);
+        t.add_orphan(*me.block);
+    }
+    t.switch_to(next);
+    t.tidy();
     if (me.incoming) [[unlikely]]
         std::rethrow_exception(std::exchange(me.incoming, nullptr));
     return std::move(me.inbox);
@@ -74,7 +80,6 @@ message resume(thread& t, record& next) {
     }
     value = message{};
     error = nullptr;
-    if (block.refs.load(std::memory_order_acquire) == 0) delete &block;
     leave_for_ever(t, me, *target);
 }
 
@@ -94,6 +99,7 @@ void fiber_main(context& left) noexcept {
     thread& t = *this_thread_if_any();
     record& me = *t.current;
     sanitizer::arrived(me.ctx.shadow, &left.shadow);
+    t.tidy();
     message value;
     std::exception_ptr error = std::exchange(me.incoming, nullptr);
     if (!error && !me.killed) {
@@ -106,8 +112,10 @@ void fiber_main(context& left) noexcept {
     } else if (!error) {
         error = std::make_exception_ptr(fiber_exit{});
     }
+    me.ending = true;
     me.inbox = message{};
     me.function->~body();
+    t.tidy();  // while this is still a fiber that can wait and be switched back to
     if (me.scheduled) {
         me.block->error = std::move(error);
         me.at_end(me);
@@ -119,8 +127,7 @@ void fiber_main(context& left) noexcept {
 message switch_message(end_block* target, message&& values) {
     if (!target) throw_no_fiber();
     thread& t = this_thread();
-    if (t.orphans) [[unlikely]]
-        t.bury_orphans();
+    t.tidy();
     record& next = destination(t, *target);
     if (&next == t.current) return std::move(values);
     next.inbox = std::move(values);

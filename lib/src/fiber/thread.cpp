@@ -1,18 +1,28 @@
 #include "fiber/thread.hpp"
 
+#include <atomic>
+#include <utility>
+
 #include "base/check.hpp"
+#include "base/sys.hpp"
 
 namespace weft::detail {
+
+thread_local constinit thread* current_thread = nullptr;
+
 namespace {
 
-// The plain pointer is the fast path; the ender only gives the thread's end a place to run.
-[[gnu::tls_model("initial-exec")]] thread_local constinit thread* current_thread = nullptr;
+std::atomic<bool> process_ending{false};
 
+bool is_first_thread() noexcept { return sys::call(SYS_getpid) == sys::call(SYS_gettid); }
+
+// Only gives the thread's end a place to run.
 struct ender {
     bool ended = false;
     bool armed = false;
     ~ender() {
         ended = true;
+        if (is_first_thread()) process_ending.store(true, std::memory_order_relaxed);
         thread* t = current_thread;
         // exit() called inside a task: other stacks are left alone, as exit() leaves other threads'.
         if (!t || t->current != &t->main) return;
@@ -23,23 +33,26 @@ struct ender {
 };
 thread_local ender at_thread_end;
 
-void abandon(record& rec) noexcept {
+void unwound_in_vain(thread& t, record& rec) noexcept {
     warn("a fiber did not end with its thread although it was unwound; its stack is left behind");
+    t.leave_behind(rec);
+}
+
+}  // namespace
+
+void thread::leave_behind(record& rec) noexcept {
+    rec.state = run_state::dead;
     rec.unlink();
     rec.block->rec = nullptr;
     rec.block->state.store(phase::dead, std::memory_order_release);
 }
 
-}  // namespace
+bool process_is_ending() noexcept { return process_ending.load(std::memory_order_relaxed); }
 
-thread* this_thread_if_any() noexcept { return current_thread; }
-
-thread& this_thread() {
-    if (!current_thread) [[unlikely]] {
-        current_thread = new thread;
-        // Once the thread's own end has passed, what is made by a late destructor lives to the process's end.
-        if (!at_thread_end.ended) at_thread_end.armed = true;
-    }
+thread& make_this_thread() {
+    current_thread = new thread;
+    // Once the thread's own end has passed, what is made by a late destructor lives to the process's end.
+    if (!at_thread_end.ended) at_thread_end.armed = true;
     return *current_thread;
 }
 
@@ -50,42 +63,54 @@ thread::thread() : words{thread_words::of_this_thread()}, current{&main}, box{ne
     main.block->rec = &main;
     main.block->home = box;
     box->add_ref();
+    main.block->unwinds = false;
     main.block->state.store(phase::started, std::memory_order_relaxed);
     main.block->name = "main";
     sanitizer::adopted(main.ctx.shadow);
 }
 
 thread::~thread() {
-    delete sched;
-    box->close();
-    bury_orphans();
-    reclaim();
+    box->close();  // what is destroyed in it may still ask for the time
+    delete std::exchange(sched, nullptr);
+    tidy();
+    delete std::exchange(sched, nullptr);  // made by a late destructor
     main.block->rec = nullptr;
     main.block->state.store(phase::dead, std::memory_order_release);
-    handle<end_block>{main.block};
+    release(*main.block);
     box->release();
 }
 
-void thread::switch_jmp_to(record& next) noexcept {
-    record& me = *current;
-    current = &next;
-    next.state = run_state::running;
-    switch_jmp(words, me.ctx, next.ctx);
+namespace {
+void let_go(thread& t, record& gone) noexcept {
+    sanitizer::ended(gone.ctx.shadow);
+    const stack s = gone.where;
+    end_block& block = *gone.block;
+    gone.~record();
+    t.stacks.give(s);
+    if (block.refs.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(block);
 }
+}  // namespace
 
 void thread::reclaim() noexcept {
-    if (!retired) return;
-    record* gone = std::exchange(retired, nullptr);
-    sanitizer::ended(gone->ctx.shadow);
-    const stack s = gone->where;
-    gone->~record();
-    stacks.give(s);
+    while (record* gone = retired.pop_front()) let_go(*this, *gone);
+}
+
+bool thread::tidy_in_hub() noexcept {
+    for (record* gone = retired.front(); gone;) {
+        record* const next = retired.after(*gone);
+        if (gone->block->harmless() || gone->block->refs.load(std::memory_order_relaxed) > 1) {
+            gone->unlink();
+            let_go(*this, *gone);
+        }
+        gone = next;
+    }
+    return untidy();
 }
 
 void thread::bury_orphans() noexcept {
     while (orphans) {
         end_block* block = std::exchange(orphans, orphans->next_orphan);
-        handle<end_block>{block};  // drops the queue's reference: unreferenced() runs here, on the owner
+        release(*block);  // the queue's reference, on the owner's thread
     }
 }
 
@@ -96,24 +121,24 @@ void thread::unwind_all() noexcept {
         newest->dropped = true;
         newest->refused = 0;
         main.state = run_state::suspended;
-        switch_jmp_to(*newest);
+        switch_to(*newest);
         main.incoming = nullptr;
         main.inbox = message{};
+        reclaim();
         // It went to main instead of ending, and would do so again.
-        if (records.back() == newest && newest->state != run_state::dead) abandon(*newest);
+        if (records.back() == newest && newest->state != run_state::dead) unwound_in_vain(*this, *newest);
     }
 }
 
 void thread::give_up(record& me) noexcept {
-    abandon(me);
+    unwound_in_vain(*this, me);
     me.state = run_state::suspended;
-    switch_jmp_to(main);
+    switch_to(main);
     fatal("a fiber that was given up was switched to");
 }
 
 void leave_for_ever(thread& t, record& me, record& next) noexcept {
-    t.reclaim();
-    t.retired = &me;
+    t.retired.push_back(me);
     t.current = &next;
     next.state = run_state::running;
     switch_final(t.words, me.ctx, next.ctx);

@@ -30,27 +30,28 @@ enum class run_state : std::uint8_t {
 
 /// At the top of the fiber's stack; a thread's main fiber has its own inside struct thread.
 struct record : list_node {  // linked in thread::records while alive
+    // What a switch touches, in one cache line.
     context ctx;
-    thread* owner = nullptr;
-    end_block* block = nullptr;
-    body* function = nullptr;
-    message inbox;                // for the switch that resumes it
-    std::exception_ptr incoming;  // instead of the inbox
-    stack where;
+    record* next_ready = nullptr;
     run_state state = run_state::pending;
-
-    // The scheduler's part.
-    bool is_hub = false;
     bool scheduled = false;       // a task: ends to the scheduler, not to its parent
-    bool dropped = false;         // being unwound for want of handles: an error goes to the report
     bool killed = false;          // sticks until the task ends
     bool interruptible = false;   // while parked: kill() may wake it
-    std::uint32_t refused = 0;    // waits that answered a kill with an error
     std::uint32_t eager = 0;      // calls in a row that succeeded without waiting
-    int native = 0;               // depth of native scopes: interposed calls pass through
+
     std::uint64_t epoch = 0;      // counts parks; a token of an earlier one is stale
-    record* next_ready = nullptr;
     parking* waiting = nullptr;      // while parked
+    thread* owner = nullptr;
+    end_block* block = nullptr;
+    std::exception_ptr incoming;  // instead of the inbox
+    message inbox;                // for the switch that resumes it
+    bool is_hub = false;
+    bool ending = false;          // its function is done: nothing is thrown into the destructors that follow
+    bool dropped = false;         // being unwound for want of handles: an error goes to the report
+    std::uint32_t refused = 0;    // waits that answered a kill with an error
+    int native = 0;               // depth of native scopes: interposed calls pass through
+    body* function = nullptr;
+    stack where;
     void (*at_end)(record&) = nullptr;  // tells the scheduler that a task's function is done
 };
 
@@ -76,25 +77,57 @@ struct thread {
     mailbox* box;                     // counted
     stack_pool stacks;
     list<record> records;     // every living fiber but main, oldest first
-    record* retired = nullptr;  // ended last; its stack is given back by the next that ends or is made
+    list<record> retired;     // ended; their stacks and end blocks are let go by a fiber that runs after them
     end_block* orphans = nullptr;  // to be unwound by this thread, linked by end_block::next_orphan, counted
     bool unwinding = false;   // the thread ends: every wait fails at once
 
-    void switch_jmp_to(record& next) noexcept;
-    void reclaim() noexcept;  // gives back the stack of `retired`
+    /// Leaves the running fiber, whose state the caller has set, for `next`.
+    void switch_to(record& next) noexcept {
+        record& me = *current;
+        current = &next;
+        next.state = run_state::running;
+        switch_context(words, me.ctx, next.ctx);
+    }
+    void add_orphan(end_block& block) noexcept {
+        block.next_orphan = orphans;
+        orphans = &block;
+    }
+    bool untidy() noexcept { return !retired.empty() || orphans; }
+    /// Lets go of what has ended and unwinds orphans. Runs destructors of the user's: in a fiber, not in the hub's.
+    void tidy() noexcept {
+        if (!untidy()) [[likely]]
+            return;
+        reclaim();
+        bury_orphans();
+    }
+    /// What of that can be done in the hub. @returns whether something is left for a fiber
+    bool tidy_in_hub() noexcept;
+    void reclaim() noexcept;
     void bury_orphans() noexcept;
     void unwind_all() noexcept;
+    /// Will neither run nor be unwound any more; its stack stays mapped.
+    void leave_behind(record& rec) noexcept;
     /// The running fiber will not end by itself while its thread ends: its stack is left behind, for good.
     [[noreturn]] void give_up(record& me) noexcept;
 };
 
-/// This thread's, or null while it has not used weft. The address is read once per call: fibers never leave
-/// their thread, so a value kept across a switch stays right.
-thread* this_thread_if_any() noexcept;
-thread& this_thread();
+/// This thread's, or null while it has not used weft. Fibers never leave their thread, so a value kept across a
+/// switch stays right.
+[[gnu::tls_model("initial-exec")]] extern thread_local constinit thread* current_thread;
+thread& make_this_thread();
 
-/// The running fiber is done and `next` runs; its stack is given back by whoever ends or is made after it.
+inline thread* this_thread_if_any() noexcept { return current_thread; }
+inline thread& this_thread() {
+    if (!current_thread) [[unlikely]]
+        return make_this_thread();
+    return *current_thread;
+}
+
+/// The running fiber is done and `next` runs, which lets go of its stack and its end block.
 [[noreturn]] void leave_for_ever(thread& t, record& me, record& next) noexcept;
+
+/// exit() has begun: main has returned, or somebody has called it.
+bool process_is_ending() noexcept;
 
 /// `error` is a fiber_exit.
 bool is_exit(const std::exception_ptr& error) noexcept;

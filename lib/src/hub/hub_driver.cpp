@@ -9,6 +9,7 @@
 
 #include "base/check.hpp"
 #include "base/sys.hpp"
+#include "hub/fork.hpp"
 #include "sched/scheduler.hpp"
 
 namespace weft::detail {
@@ -54,16 +55,38 @@ long epoll_wait_until(int set, epoll_event* events, clock::time_point until, clo
 std::unique_ptr<driver> make_hub_driver(thread& t) { return std::make_unique<hub_driver>(t); }
 
 hub_driver::hub_driver(thread& t) : thread_{t} {
-    set_ = checked(sys::call(SYS_epoll_create1, EPOLL_CLOEXEC), "weft: epoll_create1 for a hub");
+    watch_forks();
+    open_set();
+}
+
+void hub_driver::open_set() {
+    const int set = checked(sys::call(SYS_epoll_create1, EPOLL_CLOEXEC), "weft: epoll_create1 for a hub");
+    int wake = -1;
     try {
-        wake_ = checked(sys::call(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK), "weft: eventfd for a hub");
-        checked(add(set_, wake_, EPOLLIN | EPOLLET, wake_cookie), "weft: epoll_ctl for a hub");
+        wake = checked(sys::call(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK), "weft: eventfd for a hub");
+        checked(add(set, wake, EPOLLIN | EPOLLET, wake_cookie), "weft: epoll_ctl for a hub");
     } catch (...) {
-        if (wake_ >= 0) sys::close(wake_);
-        sys::close(set_);
+        if (wake >= 0) sys::close(wake);
+        sys::close(set);
         throw;
     }
+    set_ = set;
+    wake_ = wake;
+    on_own_descriptor(set_, true);
+    on_own_descriptor(wake_, true);
     thread_.box->wake_by(wake_);
+}
+
+// The set and the eventfd are the same ones as the parent's: using them would wake it, or take from it.
+void hub_driver::after_fork() {
+    for (const int fd : {set_, wake_}) {
+        on_own_descriptor(fd, false);
+        sys::close(fd);
+    }
+    open_set();
+    if (!loop_) return;
+    const bool works = uv_loop_fork(loop_.get()) == 0 && add(set_, uv_backend_fd(loop_.get()), EPOLLIN, uv_cookie) == 0;
+    WEFT_CHECK(works, "a forked child cannot go on with its libuv loop; fork before using hub::loop(), or exec");
 }
 
 hub_driver::~hub_driver() {
@@ -76,6 +99,8 @@ hub_driver::~hub_driver() {
         }
     }
     on_set_closing(set_);
+    on_own_descriptor(set_, false);
+    on_own_descriptor(wake_, false);
     sys::close(wake_);
     sys::close(set_);
 }
@@ -83,7 +108,14 @@ hub_driver::~hub_driver() {
 void hub_driver::installed() noexcept { thread_.box->wake_by(wake_); }
 
 long hub_driver::watch(int fd, std::uint64_t cookie) noexcept {
-    return add(set_, fd, EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET, cookie);
+    constexpr std::uint32_t everything = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET;
+    const long added = add(set_, fd, everything, cookie);
+    if (added != -EEXIST) return added;
+    // The same file under the same number, by a close that nobody saw: under the new cookie, and armed anew.
+    epoll_event event{};
+    event.events = everything;
+    event.data.u64 = cookie;
+    return sys::call(SYS_epoll_ctl, set_, EPOLL_CTL_MOD, fd, sys::word(&event));
 }
 
 uv_loop_t* hub_driver::loop() {

@@ -24,11 +24,13 @@ public:
     long watch(int fd, std::uint64_t cookie) noexcept override;
     int set() const noexcept override { return set_; }
     void installed() noexcept override;
+    void after_fork() override;
 
     /// @throws std::system_error
     uv_loop_t* loop();
 
 private:
+    void open_set();
     bool uv_has_work() noexcept;
     bool turn_uv() noexcept;
     long wait_for_events(clock::time_point until) noexcept;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "hub/fork.hpp"
 #include "sched/scheduler.hpp"
 
 namespace weft::detail {
@@ -62,29 +63,54 @@ struct pool {
 
     const int limit;  // threads
     small_lock lock;
-    job* first = nullptr;  // waiting for a thread
-    job* last = nullptr;
+    mail* first = nullptr;  // jobs waiting for a thread
+    mail* last = nullptr;
     int queued = 0;
     int threads = 0;
     int idle = 0;
     std::atomic<std::uint32_t> calls{0};  // counts submissions; idle threads sleep on it
 
-    void submit(job& j) noexcept {
+    /// @returns whether the caller owes the pool a thread, which is counted already. A thread that is idle by then
+    /// looks at the queue once more before it leaves.
+    bool submit(job& j) noexcept {
         j.next = nullptr;
         lock.lock();
         if (last) last->next = &j;
         else first = &j;
         last = &j;
         ++queued;
+        const bool wanted = idle < queued && threads < limit;
+        if (wanted) ++threads;
         lock.unlock();
         calls.fetch_add(1, std::memory_order_release);
         sys::futex_wake(calls, 1);
+        return wanted;
+    }
+
+    /// The thread that was counted cannot be made. @returns whether the job is the caller's again
+    bool take_back(job& j) noexcept {
+        lock.lock();
+        const bool nobody = --threads == 0;
+        bool mine = false;
+        for (mail** at = &first; nobody && *at; at = &(*at)->next) {
+            if (*at != &j) continue;
+            *at = j.next;
+            --queued;
+            mine = true;
+            break;
+        }
+        if (mine) {
+            last = first;
+            while (last && last->next) last = last->next;
+        }
+        lock.unlock();
+        return mine;
     }
 
     job* take() noexcept {
-        job* j = first;
+        job* j = static_cast<job*>(first);
         if (!j) return nullptr;
-        first = static_cast<job*>(j->next);
+        first = j->next;
         if (!first) last = nullptr;
         --queued;
         return j;
@@ -143,18 +169,8 @@ bool add_thread(pool& p) noexcept {
     return made;
 }
 
-// @returns whether somebody will take a job that is put into the pool now
-bool has_thread(pool& p) noexcept {
-    p.lock.lock();
-    const bool wanted = p.idle <= p.queued && p.threads < p.limit;
-    if (wanted) ++p.threads;
-    p.lock.unlock();
-    if (!wanted || add_thread(p)) return true;
-    p.lock.lock();
-    const bool nobody = --p.threads == 0;
-    p.lock.unlock();
-    return !nobody;
-}
+// @returns false if nobody will ever take it: it is the caller's again
+bool hand_in(pool& p, job& j) noexcept { return !p.submit(j) || add_thread(p) || !p.take_back(j); }
 
 // Before the pool has the job: it could not be taken back.
 void refuse_in_hub(const char* what) {
@@ -171,18 +187,26 @@ wake wait_for(job& j, parking pause) {
 
 }  // namespace
 
+void forget_pool_threads() noexcept {
+    for (const offload_kind kind : {offload_kind::dns, offload_kind::accept}) {
+        pool& p = pool_of(kind);
+        new (&p.lock) small_lock;  // perhaps held by a thread that does not exist here
+        p.first = p.last = nullptr;
+        p.queued = p.threads = p.idle = 0;
+    }
+}
+
 bool offload(offload_kind kind, void (*function)(void*), void* argument, const char* what) {
     refuse_in_hub(what);
     pool& p = pool_of(kind);
-    if (!has_thread(p)) return false;
     thread& t = this_thread();
     driver& drive = scheduler::here().drive();
     job j{t, [](mail& m) noexcept { static_cast<job&>(m).arrived(); }};
     j.work = function;
     j.argument = argument;
     j.token = scheduler::here().next_token();
+    if (!hand_in(p, j)) return false;
     ++drive.expected;
-    p.submit(j);
     while (!j.done) {
         if (t.unwinding) {
             // A thread that ends parks nobody, and the job still has to finish before its stack goes.
@@ -200,11 +224,11 @@ bool offload(offload_kind kind, void (*function)(void*), void* argument, const c
 errand_end send_out(offload_kind kind, std::shared_ptr<errand> work, const char* what, bool foreign) {
     refuse_in_hub(what);
     pool& p = pool_of(kind);
-    if (!has_thread(p)) return errand_end::no_thread;
     driver& drive = scheduler::here().drive();
-    auto* j = new errand_job{this_thread(), std::move(work)};
+    auto owned = std::make_unique<errand_job>(this_thread(), std::move(work));
+    if (!hand_in(p, *owned)) return errand_end::no_thread;
+    errand_job* const j = owned.release();
     ++drive.expected;
-    p.submit(*j);
     wake cause = wake::unparked;
     while (!j->done && cause != wake::killed) {
         parking pause{what, j->what.get()};

@@ -45,6 +45,7 @@ struct fd_entry {
     std::atomic<std::uint32_t> blocking_seen{0};  // flag_changes() + 1 when O_NONBLOCK was seen clear
     std::atomic<std::int64_t> patience[2] = {0, 0};  // SO_RCVTIMEO, SO_SNDTIMEO then, in ns; 0: for ever
     std::atomic<std::uint32_t> made_here{0};       // forks() + 1 when this process made the socket
+    std::atomic<bool> own{false};                  // the library's: not the program's to close
     std::atomic<bool> shared{false};               // somebody outside weft's tasks accepts on it, too
     std::atomic<int> waiters{0};
     fd_waiter* first = nullptr;

@@ -7,6 +7,7 @@
 #include <new>
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,11 +23,19 @@ constexpr std::uint32_t reading = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLHUP | E
 constexpr std::uint32_t writing = EPOLLOUT | EPOLLHUP | EPOLLERR;
 constexpr std::uint32_t odd = EPOLLRDHUP | EPOLLPRI | EPOLLHUP | EPOLLERR;
 
+int own_pid() noexcept { return static_cast<int>(sys::call(SYS_getpid)); }
+
+// The process that the table is of.
+std::atomic<int> process{0};
+
+// A vfork()ed child runs in its parent's memory: what it closes is its own, what it would note down is not.
+bool in_borrowed_memory() noexcept { return process.load(std::memory_order_relaxed) != own_pid(); }
+
 std::uint64_t cookie_of(int fd, std::uint32_t generation) noexcept {
     return std::uint64_t{generation} << 32 | static_cast<std::uint32_t>(fd);
 }
 
-// Where a short read proves that nothing is left: IP stream sockets. Not pipes: they may hold packets, and O_DIRECT
+// Where a short read proves that nothing is left: TCP. Not pipes: they may hold packets, and O_DIRECT
 // shows only at the end that writes.
 std::uint8_t learn_kind(int fd) noexcept {
     struct stat file;
@@ -40,7 +49,7 @@ std::uint8_t learn_kind(int fd) noexcept {
     };
     const int domain = option(SO_DOMAIN);
     const bool ip = domain == AF_INET || domain == AF_INET6;
-    return ip && option(SO_TYPE) == SOCK_STREAM ? fd_entry::drains : fd_entry::other;
+    return ip && option(SO_PROTOCOL) == IPPROTO_TCP ? fd_entry::drains : fd_entry::other;
 }
 
 bool registered_with(const fd_entry& e, int set) noexcept {
@@ -61,8 +70,7 @@ long register_with(fd_entry& e, int fd, std::uint32_t generation, driver& hub) n
         slot = extra.get();
     }
     const long result = hub.watch(fd, cookie_of(fd, generation));
-    // EEXIST: the same file under the same number is in the set already, by a close that nobody saw.
-    if (result < 0 && result != -EEXIST) return result;
+    if (result < 0) return result;
     slot->set = hub.set();
     if (extra) {
         extra->next = e.sets.next;
@@ -131,7 +139,7 @@ outcome outcome_of(wake cause) noexcept {
 }
 
 // Parks with every node linked that has to be; a signal may end it by the rule.
-wake park(const manner& how, const void* on, bool for_events) {
+wake park(const manner& how, const void* on, bool for_descriptors) {
     scheduler& sched = scheduler::here();
     parking pause{how.what, on};
     pause.by = how.by;
@@ -139,6 +147,8 @@ wake park(const manner& how, const void* on, bool for_events) {
     pause.interruptible = how.interruptible;
     signal_node interrupted{pause, how.signals};
     if (how.signals != signal_rule::ignores) sched.signalable().push_back(interrupted);
+    // Without a deadline, what a signal can end waits for one.
+    const bool for_events = for_descriptors || (how.signals != signal_rule::ignores && how.by.is_never());
     if (for_events) ++sched.drive().expected;
     struct undo {
         scheduler& sched;
@@ -224,6 +234,12 @@ void took(int fd, const attempt& a, direction way, bool emptied) {
     spent_turn();
 }
 
+void passed(const attempt& a, direction way) noexcept {
+    if (!a.entry || a.entry->waiters.load(std::memory_order_relaxed) == 0) return;
+    const std::lock_guard guard{a.entry->lock};
+    wake_next(*a.entry, interest_of(way));
+}
+
 poll_result wait_any(pollfd* fds, nfds_t count, real_poll look, const manner& how) {
     constexpr nfds_t in_place = 6;
     struct entry_wait {
@@ -291,12 +307,18 @@ poll_result wait_any(pollfd* fds, nfds_t count, real_poll look, const manner& ho
     }
 }
 
+bool is_own(int fd) noexcept {
+    const fd_entry* e = entry_if_any(fd);
+    return e && e->own.load(std::memory_order_relaxed);
+}
+
 outcome pause(const manner& how) { return outcome_of(park(how, nullptr, false)); }
 
 void closing(int fd) noexcept {
     fd_entry* e = entry_if_any(fd);
     if (!e) return;
     const std::lock_guard guard{e->lock};
+    if ((e->sets.set >= 0 || e->first) && in_borrowed_memory()) return;
     e->generation.fetch_add(1, std::memory_order_acq_rel);
     // Before the close: a descriptor whose file lives on under another number could not be removed after it.
     e->sets.set >= 0 ? void(sys::call(SYS_epoll_ctl, std::exchange(e->sets.set, -1), EPOLL_CTL_DEL, fd)) : void();
@@ -336,9 +358,11 @@ void on_edge(std::uint64_t cookie, std::uint32_t events) noexcept {
     e->edges.fetch_add(1, std::memory_order_acq_rel);
     if (events & reading) e->drained.store(false, std::memory_order_release);
     if (events & odd) e->odd_event.store(true, std::memory_order_relaxed);
+    // The end of a connection, or an error, is there for everybody who waits; what was sent is for one.
+    const bool for_all = (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)) != 0;
     for (fd_waiter* w = e->first; w;) {
         fd_waiter* next = w->after();
-        if (!w->consumes && (w->interest & events)) {
+        if ((for_all || !w->consumes) && (w->interest & events)) {
             e->take_out(*w);
             w->grant();
         }
@@ -346,6 +370,25 @@ void on_edge(std::uint64_t cookie, std::uint32_t events) noexcept {
     }
     if (events & reading) wake_next(*e, reading & ~(EPOLLHUP | EPOLLERR));
     if (events & writing) wake_next(*e, EPOLLOUT);
+}
+
+void on_own_descriptor(int fd, bool own) noexcept {
+    using namespace io;
+    if (fd_entry* e = entry_of(fd)) e->own.store(own, std::memory_order_relaxed);
+    process.store(own_pid(), std::memory_order_relaxed);
+}
+
+void on_fork() noexcept {
+    using namespace io;
+    process.store(own_pid(), std::memory_order_relaxed);
+    for_each_entry([](fd_entry& e, int) {
+        new (&e.lock) small_lock;  // perhaps held by a thread that does not exist here
+        e.generation.fetch_add(1, std::memory_order_relaxed);
+        e.drained.store(false, std::memory_order_relaxed);
+        e.waiters.store(0, std::memory_order_relaxed);
+        e.first = e.last = nullptr;
+        e.sets = {};
+    }, 0);
 }
 
 void on_set_closing(int set) noexcept {

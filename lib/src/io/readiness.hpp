@@ -62,6 +62,9 @@ WEFT_API outcome wait(int fd, const attempt& a, direction way, const manner& how
 /// more may be there, and lets others run if this fiber has succeeded many times in a row.
 WEFT_API void took(int fd, const attempt& a, direction way, bool emptied);
 
+/// The call leaves with an error: what woke it may be for the next in line.
+WEFT_API void passed(const attempt& a, direction way) noexcept;
+
 /// As took(), for calls that are not of one descriptor.
 WEFT_API void spent_turn();
 
@@ -87,6 +90,9 @@ WEFT_API outcome pause(const manner& how);
 
 /// The descriptor is about to be closed: forgets it and ends every wait on it with outcome::closed.
 WEFT_API void closing(int fd) noexcept;
+
+/// A hub's own descriptor, which the program does not know of.
+WEFT_API bool is_own(int fd) noexcept;
 
 /// A short read says nothing about this descriptor from now on.
 WEFT_API void never_drains(int fd) noexcept;

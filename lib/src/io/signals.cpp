@@ -15,17 +15,24 @@ struct kernel_action {
     std::uint64_t mask;
 };
 
-// Which handler ran is not known; whether all that are installed ask for restarts is.
-bool every_handler_restarts() noexcept {
+// Which handler ran is not known; whether there is any, and whether all ask for restarts, is.
+struct handlers {
+    bool any = false;
+    bool all_restart = true;
+};
+
+handlers installed() noexcept {
     constexpr unsigned long sa_restart = 0x10000000;
     constexpr int signals = 64;
+    handlers found;
     for (int signal = 1; signal <= signals; ++signal) {
         kernel_action action{};
         if (sys::call(SYS_rt_sigaction, signal, 0, sys::word(&action), sizeof action.mask) < 0) continue;
-        const bool handled = reinterpret_cast<std::uintptr_t>(action.handler) > 1;  // neither default nor ignored
-        if (handled && (action.flags & sa_restart) == 0) return false;
+        if (reinterpret_cast<std::uintptr_t>(action.handler) <= 1) continue;  // default, or ignored
+        found.any = true;
+        if ((action.flags & sa_restart) == 0) found.all_restart = false;
     }
-    return true;
+    return found;
 }
 
 }  // namespace
@@ -34,12 +41,13 @@ bool every_handler_restarts() noexcept {
 // be, else the longest.
 void on_signal() noexcept {
     scheduler& sched = scheduler::here();
-    const bool restarting = every_handler_restarts();
+    const handlers ours = installed();
+    if (!ours.any) return;  // stopped and continued: no call is interrupted by that
     const record& main = this_thread().main;
     io::signal_node* chosen = nullptr;
     for (list_node* at = sched.signalable().front(); at; at = sched.signalable().after(*at)) {
         auto* node = static_cast<io::signal_node*>(at);
-        if (node->rule == io::signal_rule::restarts && restarting) continue;
+        if (node->rule == io::signal_rule::restarts && ours.all_restart) continue;
         if (node->pause.who->state != run_state::parked) continue;
         if (!chosen || node->pause.who == &main) chosen = node;
     }

@@ -26,6 +26,9 @@ struct driver {
     /// open. @returns 0 or minus an error number
     virtual long watch(int fd, std::uint64_t cookie) noexcept = 0;
 
+    /// In a forked child: what is shared with the parent is let go and made anew.
+    virtual void after_fork() {}
+
     /// The set, for descriptors that other threads close; -1 for none.
     virtual int set() const noexcept { return -1; }
 
@@ -41,6 +44,7 @@ bool only_our_threads() noexcept;
 
 /// A thread of the library's own starts or ends.
 void count_own_thread(int change) noexcept;
+void forget_own_threads() noexcept;
 
 /// A descriptor of this thread's set has had an edge, or a signal handler has interrupted the thread's wait;
 /// both defined by the io floor.
@@ -48,6 +52,10 @@ void on_edge(std::uint64_t cookie, std::uint32_t events) noexcept;
 void on_signal() noexcept;
 /// The thread's set is about to go.
 void on_set_closing(int set) noexcept;
+/// A descriptor is the library's own: the program can neither close it nor wait on it.
+void on_own_descriptor(int fd, bool own) noexcept;
+/// In a forked child: registrations and waits are the parent's.
+void on_fork() noexcept;
 
 /// The driver of a thread that chooses none; defined by the hub floor.
 std::unique_ptr<driver> make_hub_driver(thread& t);

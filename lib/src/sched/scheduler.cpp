@@ -1,9 +1,11 @@
 #include "sched/scheduler.hpp"
 
 #include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 #include <weft/error.hpp>
+#include <weft/task.hpp>
 
 #include "base/check.hpp"
 #include "sched/unhandled.hpp"
@@ -33,11 +35,10 @@ struct hub_body final : body {
 
 }  // namespace
 
-scheduler& scheduler::here() {
-    thread& t = this_thread();
-    if (!t.sched) [[unlikely]]
-        t.sched = new scheduler{t};
-    return static_cast<scheduler&>(*t.sched);
+scheduler& scheduler::make(thread& t) {
+    auto* made = new scheduler{t};
+    t.sched = made;
+    return *made;
 }
 
 // With its hub from the start: no later wait can fail for want of one, as an interposed call must not.
@@ -52,7 +53,7 @@ scheduler::~scheduler() {
     thread_.stacks.give(s);
     hub_block_->rec = nullptr;
     hub_block_->state.store(phase::dead, std::memory_order_release);
-    handle<end_block>{hub_block_};
+    release(*hub_block_);
 }
 
 void scheduler::make_hub() {
@@ -60,13 +61,13 @@ void scheduler::make_hub() {
     make_body<hub_body>(*block, fiber_options{.name = "hub"}, *this);
     // Its parent is main, not whoever happened to wait first.
     thread_.main.block->refs.fetch_add(1, std::memory_order_relaxed);
-    handle<end_block>{std::exchange(block->parent, thread_.main.block)};
+    release(*std::exchange(block->parent, thread_.main.block));
+    block->unwinds = false;
     hub_ = block->rec;
     hub_->is_hub = true;
     hub_->state = run_state::hub;
     hub_->unlink();  // not unwound with the others: it ends with the scheduler
-    hub_block_ = block.get();
-    hub_block_->refs.fetch_add(1, std::memory_order_relaxed);
+    hub_block_ = block.get();  // whose own reference is given up with the scheduler
 }
 
 void scheduler::make_ready(record& rec) noexcept {
@@ -86,8 +87,17 @@ void scheduler::start(record& rec) noexcept {
 record& scheduler::next_to_run() noexcept {
     if (!first_ready_) return *hub_;
     record& next = *first_ready_;
-    first_ready_ = next.next_ready;
-    if (!first_ready_) last_ready_ = nullptr;
+    record* const second = first_ready_ = next.next_ready;
+    if (!second) {
+        last_ready_ = nullptr;
+        return next;
+    }
+    const char* frames = static_cast<const char*>(second->ctx.sp);
+    __builtin_prefetch(frames);
+    __builtin_prefetch(frames + 64);
+    __builtin_prefetch(frames + 128);
+    __builtin_prefetch(frames + 192);
+    __builtin_prefetch(second->next_ready);
     return next;
 }
 
@@ -109,11 +119,12 @@ record& scheduler::next_turn(const record& me) noexcept {
     if (&next == &me) return;
     thread_.current = &next;
     ++switches_;
-    return switch_ret(thread_.words, me.ctx, next.ctx);
+    switch_context(thread_.words, me.ctx, next.ctx);
 }
 
 bool scheduler::must_die() const noexcept {
-    return thread_.current->killed && thread_.words.exceptions->uncaught == 0;
+    const record& me = *thread_.current;
+    return me.killed && !me.ending && thread_.words.exceptions->uncaught == 0;
 }
 
 wake scheduler::refuse(record& me) noexcept {
@@ -128,7 +139,7 @@ bool scheduler::would_park(parking& w) {
         w.cause = refuse(me);
         return false;
     }
-    me.interruptible = w.interruptible && thread_.words.exceptions->uncaught == 0;
+    me.interruptible = w.interruptible && !me.ending && thread_.words.exceptions->uncaught == 0;
     if (me.killed && me.interruptible) {
         w.cause = wake::killed;
         return false;
@@ -173,9 +184,7 @@ void scheduler::switch_pinned(record& me) noexcept {
     if (pinned) me.block->refs.fetch_add(1, std::memory_order_relaxed);
     switch_away(me);
     if (pinned) me.block->refs.fetch_sub(1, std::memory_order_acq_rel);
-    // Fibers whose last handle went on another thread or in a callback of the hub.
-    if (thread_.orphans && !thread_.unwinding) [[unlikely]]
-        thread_.bury_orphans();
+    thread_.tidy();
 }
 
 void scheduler::unpark(const park_token& token) noexcept {
@@ -233,9 +242,40 @@ void scheduler::expire() noexcept {
     }
 }
 
+void scheduler::after_fork() {
+    first_ready_ = last_ready_ = nullptr;
+    deadlines_ = {};
+    while (signalable_.pop_front()) {}
+    const auto scheduled_elsewhere = [](const record& rec) {
+        return rec.state == run_state::parked || rec.state == run_state::ready;
+    };
+    for (record* rec = thread_.records.front(); rec;) {
+        record* const next = thread_.records.after(*rec);
+        if (scheduled_elsewhere(*rec)) {
+            if (rec->scheduled) --tasks_;
+            thread_.leave_behind(*rec);
+        }
+        rec = next;
+    }
+    main_is_left_behind_ = scheduled_elsewhere(thread_.main);
+    if (main_is_left_behind_) thread_.main.state = run_state::dead;  // no grant of its wait wakes it here
+    driver_->expected = 0;
+    driver_->after_fork();
+}
+
+// What the hub may not do itself, a task does as it starts.
+void scheduler::call_undertaker() noexcept {
+    try {
+        spawn(fiber_options{.name = "undertaker"}, [] {});
+    } catch (...) {
+        // Without memory for a task, the next fiber that switches does it.
+    }
+}
+
 void scheduler::run_hub() {
     for (;;) {
         thread_.box->deliver_all();
+        if (thread_.tidy_in_hub() && !first_ready_) call_undertaker();
         const deadline_node* first = deadlines_.first();
         const auto until = first_ready_ ? clock::time_point::min() : first ? first->when : clock::time_point::max();
         const bool something_may_happen = driver_->poll(until);
@@ -246,6 +286,8 @@ void scheduler::run_hub() {
             last_poll_ = now();
             hub_->state = run_state::hub;
             switch_away(*hub_);
+        } else if (main_is_left_behind_ && !something_may_happen) {
+            std::exit(0);
         } else if (!something_may_happen) {
             explain_deadlock();
         }
@@ -304,7 +346,7 @@ void scheduler::settle() {
 void exit_fiber() {
     thread& t = this_thread();
     record& me = *t.current;
-    if (t.words.exceptions->uncaught != 0) {
+    if (t.words.exceptions->uncaught != 0 || me.ending) {
         me.incoming = nullptr;  // or the next switch back would meet what was meant for this wait
         return;
     }

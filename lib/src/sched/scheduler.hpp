@@ -53,7 +53,10 @@ public:
     ~scheduler() override;
 
     /// This thread's; made at the first need.
-    static scheduler& here();
+    static scheduler& here() {
+        thread& t = this_thread();
+        return t.sched ? static_cast<scheduler&>(*t.sched) : make(t);
+    }
 
     clock::time_point now() noexcept { return driver_->now(); }
 
@@ -105,11 +108,18 @@ public:
     /// Every parked fiber with what it waits for, a line each.
     std::string describe_parked();
 
+    /// In a forked child: the running fiber goes on, with those that it alone can switch to. What was parked or
+    /// ready is the parent's: neither run nor unwound here. When nothing is left to run the process exits, as with
+    /// its last thread.
+    void after_fork();
+
     void run_hub();          // the body of the hub's fiber
     void expire() noexcept;  // wakes those whose deadline has passed
 
 private:
+    static scheduler& make(thread& t);
     void make_hub();
+    void call_undertaker() noexcept;
     record& next_turn(const record& me) noexcept;
     void switch_away(record& me) noexcept;
     void switch_pinned(record& me) noexcept;
@@ -128,6 +138,7 @@ private:
     std::uint32_t turns_left_ = turns_between_looks;
     clock::time_point last_poll_{};
     std::size_t tasks_ = 0;
+    bool main_is_left_behind_ = false;  // a task forked: main lives in the parent only
     std::uint64_t switches_ = 0;
 };
 

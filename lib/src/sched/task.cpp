@@ -16,7 +16,6 @@ void task_ended(record& rec) {
     block.rec = nullptr;
     block.joiners.grant_all();
     block.joiners.unlock();
-    handle<end_block>{&block};  // the scheduler's reference
     sched.leave(rec);
 }
 
@@ -43,8 +42,8 @@ void task_block::start() {
     // keep every one of them.
     end_block* const main = this_thread().main.block;
     main->refs.fetch_add(1, std::memory_order_relaxed);
-    handle<end_block>{std::exchange(parent, main)};
-    refs.fetch_add(1, std::memory_order_relaxed);
+    release(*std::exchange(parent, main));
+    unwinds = false;
     rec->at_end = &task_ended;
     sched.start(*rec);
 }

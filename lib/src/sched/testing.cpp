@@ -73,10 +73,10 @@ void settle() { detail::scheduler::here().settle(); }
 
 census count() {
     detail::thread& t = detail::this_thread();
+    t.tidy();
     auto& sched = detail::scheduler::here();
     census c{sched.tasks(), 0, t.stacks.in_use(), static_cast<std::size_t>(sched.drive().expected)};
     for (detail::record* rec = t.records.front(); rec; rec = t.records.after(*rec)) ++c.fibers;
-    if (t.retired) --c.stacks;  // its fiber is dead; the next one made takes the stack
     return c;
 }
 

@@ -31,4 +31,6 @@ bool only_our_threads() noexcept { return threads_of_process() <= 1 + own_thread
 
 void count_own_thread(int change) noexcept { own_threads.fetch_add(change, std::memory_order_relaxed); }
 
+void forget_own_threads() noexcept { own_threads.store(0, std::memory_order_relaxed); }
+
 }  // namespace weft::detail

@@ -5,8 +5,12 @@
 
 namespace weft::detail {
 
-void wait_list::abort_destroyed() noexcept {
-    fatal("an object was destroyed while somebody waits on it; join its waiters first");
+void wait_list::destroyed_with_waiters() noexcept {
+    if (process_is_ending()) return;  // static objects go while tasks and threads still wait on them
+    // In a forked child, those who waited in the parent are still linked, and dead.
+    for (const waiter* w = first_; w; w = w->next)
+        WEFT_CHECK(w->token.who->state == run_state::dead,
+                   "an object was destroyed while somebody waits on it; join its waiters first");
 }
 
 std::size_t wait_list::size() const noexcept {

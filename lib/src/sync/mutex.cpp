@@ -6,31 +6,35 @@
 
 namespace weft {
 namespace {
-std::uint64_t self() { return detail::this_thread().current->block->id; }
+
+constexpr std::uint64_t contended = 1;
+
+std::uint64_t self() { return detail::this_thread().current->block->id * 2; }
+
 }  // namespace
 
 bool mutex::try_lock() noexcept {
     std::uint64_t nobody = 0;
-    return owner_.compare_exchange_strong(nobody, self(), std::memory_order_acquire, std::memory_order_relaxed);
+    return state_.compare_exchange_strong(nobody, self(), std::memory_order_acquire, std::memory_order_relaxed);
 }
 
 bool mutex::try_lock_until(deadline by) {
-    const std::uint64_t me = self();
-    std::uint64_t holder = 0;
-    if (owner_.compare_exchange_strong(holder, me, std::memory_order_acquire, std::memory_order_relaxed)) return true;
-    if (holder == me) throw lock_misuse("weft: the caller holds this mutex already and would wait for itself");
+    std::uint64_t me = self();
+    std::uint64_t seen = 0;
+    if (state_.compare_exchange_strong(seen, me, std::memory_order_acquire, std::memory_order_relaxed)) return true;
+    if ((seen & ~contended) == me)
+        throw lock_misuse("weft: the caller holds this mutex already and would wait for itself");
 
     waiters_.lock();
-    // Said before the second look: an unlock() that does not see it has made the mutex free before that look.
-    contended_.store(true, std::memory_order_seq_cst);
-    holder = 0;
-    if (owner_.compare_exchange_strong(holder, me, std::memory_order_seq_cst, std::memory_order_relaxed)) {
-        contended_.store(!waiters_.empty(), std::memory_order_relaxed);
+    // Either the mutex is free now and taken, or its holder is told to look for waiters.
+    for (seen = state_.load(std::memory_order_relaxed);;) {
+        const std::uint64_t wanted = seen == 0 ? me : seen | contended;
+        if (!state_.compare_exchange_weak(seen, wanted, std::memory_order_acquire, std::memory_order_relaxed)) continue;
+        if (seen != 0) break;
         waiters_.unlock();
         return true;
     }
-    std::uint64_t mine = me;
-    switch (waiters_.wait(by, "a mutex", this, &mine)) {
+    switch (waiters_.wait(by, "a mutex", this, &me)) {
         case detail::wait_end::granted: return true;
         case detail::wait_end::granted_killed:
             unlock();
@@ -43,32 +47,31 @@ bool mutex::try_lock_until(deadline by) {
 }
 
 void mutex::unlock() {
-    if (owner_.load(std::memory_order_relaxed) != self()) {
-        if (detail::this_thread().unwinding) return;  // its lock() could not wait for it any more
-        throw lock_misuse("weft: unlock() of a mutex that the caller does not hold; whoever locks it unlocks it");
-    }
-    if (!contended_.load(std::memory_order_relaxed)) {
-        owner_.store(0, std::memory_order_seq_cst);
-        if (!contended_.load(std::memory_order_seq_cst)) return;
-        // A waiter has joined in between: let it in, unless somebody took the free mutex.
+    const std::uint64_t me = self();
+    std::uint64_t seen = me;
+    if (state_.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed)) return;
+    if (seen == (me | contended)) return unlock_contended(me);
+    if (detail::this_thread().unwinding) return;  // its lock() could not wait for it any more
+    throw lock_misuse("weft: unlock() of a mutex that the caller does not hold; whoever locks it unlocks it");
+}
+
+void mutex::unlock_contended(std::uint64_t me) {
+    for (;;) {
         waiters_.lock();
-        std::uint64_t nobody = 0;
-        void* first = waiters_.first_item();
-        if (first && owner_.compare_exchange_strong(nobody, *static_cast<std::uint64_t*>(first)))
+        if (const void* first = waiters_.first_item()) {
+            const std::uint64_t next = *static_cast<const std::uint64_t*>(first);
+            const bool alone = waiters_.size_is_one();
+            state_.store(alone ? next : next | contended, std::memory_order_release);
             waiters_.grant_first();
-        contended_.store(!waiters_.empty(), std::memory_order_relaxed);
+            waiters_.unlock();
+            return;
+        }
+        // Those who waited have given up. The mutex is let go outside the list's lock: the next holder may destroy it.
+        state_.store(me, std::memory_order_relaxed);
         waiters_.unlock();
-        return;
+        std::uint64_t seen = me;
+        if (state_.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed)) return;
     }
-    waiters_.lock();
-    if (void* first = waiters_.first_item()) {
-        owner_.store(*static_cast<std::uint64_t*>(first), std::memory_order_release);
-        waiters_.grant_first();
-    } else {
-        owner_.store(0, std::memory_order_release);
-    }
-    contended_.store(!waiters_.empty(), std::memory_order_relaxed);
-    waiters_.unlock();
 }
 
 }  // namespace weft

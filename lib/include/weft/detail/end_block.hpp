@@ -33,12 +33,15 @@ class mailbox;
 
 enum class phase : std::uint8_t { pending, started, dead };
 
-/// Counted by handles, by children (for their parent) and, for a scheduled task, by the scheduler.
+/// Counted by handles, by children (for their parent), by waits and, while it lives, by the fiber itself.
 struct WEFT_API end_block {
     end_block() noexcept;
     end_block(const end_block&) = delete;
     end_block& operator=(const end_block&) = delete;
     virtual ~end_block();
+
+    /// Its destruction runs nothing of the user's.
+    virtual bool harmless() const noexcept { return false; }
 
     std::atomic<std::uint32_t> refs{1};
     std::atomic<phase> state{phase::pending};
@@ -48,11 +51,26 @@ struct WEFT_API end_block {
     end_block* parent = nullptr;  // counted
     std::exception_ptr error;     // why it ended, readable once state is dead
     end_block* next_orphan = nullptr;
+    bool unwinds = true;  // when only the fiber itself is left: an explicit one; constant once it is shared
     std::string name;
 };
 
-/// The last reference has gone: unwinds a suspended fiber, or asks its thread to.
-WEFT_API void unreferenced(end_block& block) noexcept;
+WEFT_API void destroy(end_block& block) noexcept;
+/// Takes over the reference of a handle that may be the last one beside the fiber's own: unwinds the fiber, or asks
+/// its thread to.
+WEFT_API void last_handle(end_block& block) noexcept;
+
+inline void release(end_block& block) noexcept {
+    std::uint32_t count = block.refs.load(std::memory_order_relaxed);
+    // Nobody but the owner's thread may take the count from two to one: the one left could be the living fiber's.
+    while (count != 2 || !block.unwinds) {
+        if (block.refs.compare_exchange_weak(count, count - 1, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+            if (count == 1) destroy(block);
+            return;
+        }
+    }
+    last_handle(block);
+}
 
 /// Counted pointer to an end block.
 template <class Block>
@@ -69,7 +87,7 @@ public:
         return *this;
     }
     ~handle() {
-        if (block_ && block_->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) unreferenced(*block_);
+        if (block_) release(*block_);
     }
 
     static handle share(Block* block) noexcept {

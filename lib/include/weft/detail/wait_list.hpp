@@ -30,12 +30,16 @@ enum class wait_end : std::uint8_t {
 /// Order:    grant_first() takes the longest waiter.
 /// Threads:  any; a waiter of another hub is woken by a post to it.
 /// Lifetime: a node lives on its waiter's stack and has left the list before wait() returns, whatever woke
-///           it. Destroying a list with waiters aborts.
+///           it. Destroying a list with waiters aborts, unless the process is ending. Whoever has been served may
+///           destroy the list at once.
 class WEFT_API wait_list {
 public:
     constexpr wait_list() noexcept = default;
     ~wait_list() {
-        if (first_) abort_destroyed();
+        // Whoever woke the destroyer may still be on its way out of the lock.
+        lock_.lock();
+        if (first_) destroyed_with_waiters();
+        lock_.unlock();
     }
     wait_list(const wait_list&) = delete;
     wait_list& operator=(const wait_list&) = delete;
@@ -47,6 +51,7 @@ public:
 
     bool empty() const noexcept { return first_ == nullptr; }
     std::size_t size() const noexcept;
+    bool size_is_one() const noexcept { return first_ && first_ == last_; }
 
     /// Joins the end of the list and parks the caller, giving up the lock.
     /// @param what  a word for reports, of static lifetime
@@ -66,7 +71,7 @@ public:
     }
 
 private:
-    [[noreturn]] static void abort_destroyed() noexcept;
+    void destroyed_with_waiters() noexcept;
     void append(waiter& w) noexcept;
     void remove(waiter& w) noexcept;
 

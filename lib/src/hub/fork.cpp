@@ -1,0 +1,36 @@
+#include "hub/fork.hpp"
+
+#include <system_error>
+
+#include <pthread.h>
+
+#include "base/check.hpp"
+#include "sched/scheduler.hpp"
+
+namespace weft::detail {
+namespace {
+
+// Runs in the child, on the stack of the fiber that forked, before fork() returns there.
+void in_child() noexcept {
+    forget_own_threads();
+    forget_pool_threads();
+    on_fork();
+    thread* t = this_thread_if_any();
+    if (!t) return;
+    t->box->after_fork();
+    if (!t->sched) return;
+    try {
+        static_cast<scheduler*>(t->sched)->after_fork();
+    } catch (const std::system_error& error) {
+        fatal(error.what());
+    }
+}
+
+}  // namespace
+
+void watch_forks() {
+    static const int registered = pthread_atfork(nullptr, nullptr, in_child);
+    if (registered != 0) throw std::system_error(registered, std::generic_category(), "weft: pthread_atfork");
+}
+
+}  // namespace weft::detail
