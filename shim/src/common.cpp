@@ -96,25 +96,43 @@ deadline after(const timespec& span) {
     return deadline::after(std::chrono::seconds{span.tv_sec} + std::chrono::nanoseconds{span.tv_nsec});
 }
 
-bool signal_is_due(const sigset_t* mask) noexcept {
-    sigset_t due;
-    if (!mask || ::sigpending(&due) != 0 || ::sigisemptyset(&due)) return false;
-    for (int signal = 1; signal < NSIG; ++signal) {
-        struct sigaction action;
-        if (::sigismember(&due, signal) != 1 || ::sigismember(mask, signal) != 0) continue;
-        if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN)
-            return true;
-    }
-    return false;
+bool interrupted_by(const sigset_t* mask) noexcept {
+    const timespec no_time{0, 0};
+    return mask && original().ppoll(nullptr, 0, &no_time, mask) < 0;
 }
 
-signal_mask::signal_mask(const sigset_t* mask) noexcept {
-    if (!mask) return;
-    changed_ = sys::call(SYS_rt_sigprocmask, SIG_SETMASK, sys::word(mask), sys::word(&before_), 8) == 0;
+namespace {
+
+// Of this thread: the masks in force, and what the mask is without them.
+thread_local constinit signal_mask* newest_mask = nullptr;
+thread_local constinit std::uint64_t own_mask = 0;
+constexpr long kernel_mask_size = sizeof own_mask;
+
+void set_mask(const void* mask, void* before) noexcept {
+    sys::call(SYS_rt_sigprocmask, SIG_SETMASK, sys::word(mask), sys::word(before), kernel_mask_size);
+}
+
+}  // namespace
+
+signal_mask::signal_mask(const sigset_t* mask) noexcept : mask_{mask} {
+    if (!mask_) return;
+    std::uint64_t before = 0;
+    set_mask(mask_, &before);
+    older_ = newest_mask;
+    if (older_) older_->newer_ = this;
+    else own_mask = before;
+    newest_mask = this;
 }
 
 signal_mask::~signal_mask() {
-    if (changed_) sys::call(SYS_rt_sigprocmask, SIG_SETMASK, sys::word(&before_), 0, 8);
+    if (!mask_) return;
+    if (older_) older_->newer_ = newer_;
+    if (newer_) {
+        newer_->older_ = older_;
+        return;
+    }
+    newest_mask = older_;
+    set_mask(older_ ? static_cast<const void*>(older_->mask_) : &own_mask, nullptr);
 }
 
 }  // namespace weft::shim

@@ -1,5 +1,6 @@
 // socket, accept, connect.
 #include <cerrno>
+#include <mutex>
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -26,6 +27,15 @@ bool is_listening(int fd) noexcept {
     return ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &size) == 0 && value != 0;
 }
 
+// From now on what poll() sees may be gone when a task calls accept.
+void share(int fd) noexcept {
+    io::fd_entry* entry = io::entry_if_any(fd);
+    if (!entry || entry->shared.load(std::memory_order_relaxed)) return;
+    // Under the lock: no task is between its look and its call then.
+    const std::lock_guard guard{entry->lock};
+    entry->shared.store(true, std::memory_order_relaxed);
+}
+
 bool readable_now(int fd) noexcept {
     pollfd look{fd, POLLIN, 0};
     return original().poll(&look, 1, 0) != 0;
@@ -33,8 +43,19 @@ bool readable_now(int fd) noexcept {
 
 }  // namespace
 
-void fresh(int fd) noexcept {
+int fresh(int fd) noexcept {
     if (fd >= 0) io::closing(fd);  // what is known of this number is of an earlier file, closed behind our back
+    return fd;
+}
+
+int duplicated(int fd, int made) noexcept {
+    fresh(made);
+    if (made >= 0) {
+        io::entry_of(made);
+        share(fd);
+        share(made);
+    }
+    return made;
 }
 
 int core::socket(int domain, int type, int protocol) {
@@ -48,8 +69,7 @@ int core::socket(int domain, int type, int protocol) {
 template <class Native>
 int core::accept_one(int fd, const char* call, Native native) const {
     if (who == caller::foreign && !parks(monkey::area::socket)) {
-        // A plain thread is about to wait here: from now on poll() promises a task nothing.
-        if (io::fd_entry* entry = io::entry_if_any(fd)) entry->shared.store(true, std::memory_order_relaxed);
+        share(fd);
         const int got = native();
         fresh(got);
         return got;
@@ -62,12 +82,12 @@ int core::accept_one(int fd, const char* call, Native native) const {
         if (!seen.entry || !blocks(fd, seen)) return native();
         int got = -1;
         errno = EAGAIN;
-        if (ours_alone(*seen.entry)) {
-            // Between the look and the call no other hub of ours may take what was seen.
-            seen.entry->lock.lock();
-            if (readable_now(fd)) got = native();
-            seen.entry->lock.unlock();
-        } else if (readable_now(fd)) {
+        // Between the look and the call no other hub of ours may take what was seen.
+        seen.entry->lock.lock();
+        const bool alone = ours_alone(*seen.entry);
+        if (alone && readable_now(fd)) got = native();
+        seen.entry->lock.unlock();
+        if (!alone && readable_now(fd)) {
             struct job {
                 Native& native;
                 int got;
@@ -88,7 +108,10 @@ int core::accept_one(int fd, const char* call, Native native) const {
             kept.restore();
             return got;
         }
-        if (!would_block()) return -1;
+        if (!would_block()) {
+            io::passed(seen, io::direction::read);
+            return -1;
+        }
         if (!is_listening(fd)) return native();
         if (!wait_for(fd, seen, io::direction::read, call, by, timed, false)) return -1;
     }
@@ -129,6 +152,7 @@ int core::connect(int fd, const sockaddr* address, socklen_t size) {
         // Asked again when it is done, connect tells how it ended, and only then is the socket connected or free
         // for another try.
         const int result = try_connect(fd, *seen.entry, address, size);
+        if (under_way != 0) io::passed(seen, io::direction::write);  // the event is for a waiting send, too
         if (result == 0 || (under_way != 0 && errno == EISCONN)) {
             kept.restore();
             return 0;

@@ -50,9 +50,11 @@ private:
     ssize_t read_parts(int fd, const iovec* parts, int count, const char* call) const;
     ssize_t write_parts(int fd, const iovec* parts, int count, const char* call) const;
     int wait_for_any(pollfd* fds, nfds_t count, deadline by, io::real_poll look, const char* call) const;
-    int select_until(int count, fd_set* readable, fd_set* writable, fd_set* odd, deadline by, const char* call) const;
+    int select_until(int count, fd_set* readable, fd_set* writable, fd_set* odd, deadline by, const sigset_t* mask,
+                     const char* call) const;
     int epoll_until(int set, epoll_event* events, int room, deadline by, const char* call) const;
     int sleep_until(deadline by, const char* call) const;
+    bool clear_for(int fd, int onto) const;
     int fcntl_any(int fd, int command, void* argument, bool wide) const;
 };
 
@@ -87,10 +89,11 @@ bool blocks(int fd, const io::attempt& seen) noexcept;
 deadline after(const timespec& span);
 bool valid(const timespec& span) noexcept;
 
-/// Whether a handler is due that `mask` lets in: the kernel's call then ends at once, as it must, and is to be made.
-bool signal_is_due(const sigset_t* mask) noexcept;
+/// With `mask` in force: a signal that it lets in has been waiting, and its handler has run. errno is EINTR then.
+bool interrupted_by(const sigset_t* mask) noexcept;
 
-/// Sets the thread's signal mask while it lives; null changes nothing.
+/// Sets the thread's signal mask while it lives; null changes nothing. Tasks that overlap in such calls share the
+/// thread: the mask set last is in force, and the thread's own again when none is left.
 class signal_mask {
 public:
     explicit signal_mask(const sigset_t* mask) noexcept;
@@ -99,8 +102,9 @@ public:
     signal_mask& operator=(const signal_mask&) = delete;
 
 private:
-    bool changed_ = false;
-    sigset_t before_;
+    const sigset_t* mask_;
+    signal_mask* older_ = nullptr;
+    signal_mask* newer_ = nullptr;
 };
 
 }  // namespace weft::shim

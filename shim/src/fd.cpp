@@ -162,39 +162,36 @@ void core::closefrom(int first) {
     kept.restore();
 }
 
-int core::fclose(FILE* stream) {
-    const errno_kept kept;
-    const int fd = stream ? ::fileno(stream) : -1;
-    kept.restore();
-    if (fd >= 0) io::closing(fd);
-    return original().fclose(stream);
-}
+int core::dup(int fd) { return duplicated(fd, original().dup(fd)); }
 
-int core::dup(int fd) {
-    const int made = original().dup(fd);
-    fresh(made);
-    return made;
-}
-
-int core::dup2(int fd, int onto) {
+// `onto` is closed by this. @returns whether it may be: weft's own descriptors are not the program's to replace
+bool core::clear_for(int fd, int onto) const {
+    if (io::is_own(onto)) {
+        errno = EBUSY;
+        return false;
+    }
     const errno_kept kept;
     if (fd != onto && original().fcntl(fd, F_GETFD, nullptr) >= 0) io::closing(onto);
     kept.restore();
-    return original().dup2(fd, onto);
+    return true;
+}
+
+int core::dup2(int fd, int onto) {
+    if (!clear_for(fd, onto)) return -1;
+    const int made = original().dup2(fd, onto);
+    return fd == onto ? made : duplicated(fd, made);
 }
 
 int core::dup3(int fd, int onto, int flags) {
-    const errno_kept kept;
-    if (fd != onto && (flags & ~O_CLOEXEC) == 0 && original().fcntl(fd, F_GETFD, nullptr) >= 0) io::closing(onto);
-    kept.restore();
-    return original().dup3(fd, onto, flags);
+    if ((flags & ~O_CLOEXEC) != 0 || fd == onto) return original().dup3(fd, onto, flags);  // EINVAL
+    return clear_for(fd, onto) ? duplicated(fd, original().dup3(fd, onto, flags)) : -1;
 }
 
 int core::fcntl_any(int fd, int command, void* argument, bool wide) const {
     const originals& libc = original();
     const int result = wide ? libc.fcntl64(fd, command, argument) : libc.fcntl(fd, command, argument);
     if (command == F_SETFL) io::flags_changed();
-    if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) fresh(result);
+    if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) duplicated(fd, result);
     return result;
 }
 

@@ -3,7 +3,10 @@
 
 namespace weft::shim {
 
-/// Forgets what is known of a number that the kernel has just given out; a negative one is ignored.
-void fresh(int fd) noexcept;
+/// Forgets what is known of a number that the kernel has just given out. A negative one is left alone. @returns it
+int fresh(int fd) noexcept;
+
+/// The same for a copy of a descriptor. @returns `made`
+int duplicated(int fd, int made) noexcept;
 
 }  // namespace weft::shim

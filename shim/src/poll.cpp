@@ -38,7 +38,12 @@ int core::__poll_chk(pollfd* fds, nfds_t count, int timeout, size_t room) {
 int core::ppoll(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask) {
     if (timeout && (!valid(*timeout) || (timeout->tv_sec == 0 && timeout->tv_nsec == 0)))
         return original().ppoll(fds, count, timeout, mask);
-    if (signal_is_due(mask)) return original().ppoll(fds, count, timeout, mask);
+    if (mask) {
+        // The kernel's own look: what is ready comes first, then a signal that only this mask lets in.
+        const timespec no_time{0, 0};
+        const int found = original().ppoll(fds, count, &no_time, mask);
+        if (found != 0) return found;
+    }
     const signal_mask during{mask};
     return wait_for_any(fds, count, timeout ? after(*timeout) : deadline::never(), look_with_poll, "ppoll");
 }
@@ -72,7 +77,11 @@ int core::epoll_wait(int set, epoll_event* events, int room, int timeout) {
 }
 
 int core::epoll_pwait(int set, epoll_event* events, int room, int timeout, const sigset_t* mask) {
-    if (timeout == 0 || signal_is_due(mask)) return original().epoll_pwait(set, events, room, timeout, mask);
+    if (timeout == 0) return original().epoll_pwait(set, events, room, timeout, mask);
+    if (mask) {
+        const int found = original().epoll_pwait(set, events, room, 0, mask);
+        if (found != 0) return found;
+    }
     const signal_mask during{mask};
     return epoll_until(set, events, room, after_ms(timeout), "epoll_pwait");
 }
@@ -80,7 +89,10 @@ int core::epoll_pwait(int set, epoll_event* events, int room, int timeout, const
 int core::epoll_pwait2(int set, epoll_event* events, int room, const timespec* timeout, const sigset_t* mask) {
     if (timeout && (!valid(*timeout) || (timeout->tv_sec == 0 && timeout->tv_nsec == 0)))
         return original().epoll_pwait2(set, events, room, timeout, mask);
-    if (signal_is_due(mask)) return original().epoll_pwait2(set, events, room, timeout, mask);
+    if (mask) {
+        const int found = original().epoll_pwait(set, events, room, 0, mask);
+        if (found != 0) return found;
+    }
     const signal_mask during{mask};
     return epoll_until(set, events, room, timeout ? after(*timeout) : deadline::never(), "epoll_pwait2");
 }

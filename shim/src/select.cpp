@@ -67,7 +67,7 @@ int look_as_select(pollfd* fds, nfds_t count, int timeout) {
 }  // namespace
 
 int core::select_until(int count, fd_set* readable, fd_set* writable, fd_set* odd, deadline by,
-                       const char* call) const {
+                       const sigset_t* mask, const char* call) const {
     constexpr nfds_t in_place = 16;
     count = looked_at(count);
     pollfd few[in_place];
@@ -88,6 +88,8 @@ int core::select_until(int count, fd_set* readable, fd_set* writable, fd_set* od
         if (has(odd, fd)) events |= POLLPRI;
         if (events != 0) fds[used++] = {fd, events, 0};
     }
+    if (mask && look_as_select(fds, used, 0) == 0 && interrupted_by(mask)) return -1;
+    const signal_mask during{mask};
     const int ready = wait_for_any(fds, used, by, look_as_select, call);
     if (ready < 0) return -1;
     for (nfds_t i = 0; i < used; ++i) {
@@ -116,7 +118,7 @@ int core::select(int count, fd_set* readable, fd_set* writable, fd_set* odd, tim
     deadline by;
     if (timeout)
         by = after({timeout->tv_sec + timeout->tv_usec / us_per_second, timeout->tv_usec % us_per_second * 1'000});
-    const int ready = select_until(count, readable, writable, odd, by, "select");
+    const int ready = select_until(count, readable, writable, odd, by, nullptr, "select");
     if (timeout && !by.is_never()) {
         // Linux tells the time that was left, also after an error.
         const auto us = std::chrono::duration_cast<std::chrono::microseconds>(by.when() - now()).count();
@@ -129,10 +131,10 @@ int core::select(int count, fd_set* readable, fd_set* writable, fd_set* odd, tim
 int core::pselect(int count, fd_set* readable, fd_set* writable, fd_set* odd, const timespec* timeout,
                   const sigset_t* mask) {
     const bool now_only = timeout && timeout->tv_sec == 0 && timeout->tv_nsec == 0;
-    if (count < 0 || (timeout && !valid(*timeout)) || now_only || signal_is_due(mask))
+    if (count < 0 || (timeout && !valid(*timeout)) || now_only)
         return original().pselect(count, readable, writable, odd, timeout, mask);
-    const signal_mask during{mask};
-    return select_until(count, readable, writable, odd, timeout ? after(*timeout) : deadline::never(), "pselect");
+    return select_until(count, readable, writable, odd, timeout ? after(*timeout) : deadline::never(), mask,
+                        "pselect");
 }
 
 }  // namespace weft::shim

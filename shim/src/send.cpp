@@ -11,7 +11,14 @@ ssize_t core::sendto(int fd, const void* data, size_t size, int flags, const soc
     if ((flags & MSG_DONTWAIT) != 0) return libc.sendto(fd, data, size, flags, to, to_size);
     const auto* bytes = static_cast<const char*>(data);
     return send_all(fd, "send", size, [&](const io::attempt&, size_t gone) {
-        return libc.sendto(fd, bytes + gone, size - gone, flags | MSG_DONTWAIT, to, to_size);
+        const ssize_t took = libc.sendto(fd, bytes + gone, size - gone, flags | MSG_DONTWAIT, to, to_size);
+        if (took < 0 && errno == EINPROGRESS && (flags & MSG_FASTOPEN) != 0) {
+            flags &= ~MSG_FASTOPEN;  // the connection is under way; what is left goes as on any other
+            to = nullptr;
+            to_size = 0;
+            errno = EAGAIN;
+        }
+        return took;
     });
 }
 

@@ -24,7 +24,10 @@ ssize_t core::receive(int fd, const char* call, ssize_t wanted, Try once) const 
                 kept.restore();
                 return got;
             }
-            if (!would_block()) return -1;
+            if (!would_block()) {
+                io::passed(seen, io::direction::read);
+                return -1;
+            }
             if (!blocks(fd, seen)) {
                 errno = EAGAIN;
                 return -1;
@@ -53,6 +56,7 @@ ssize_t core::send_all(int fd, const char* call, size_t total, Try once) const {
         }
         // An error after some progress is for the next call to report.
         if (!would_block() || !blocks(fd, seen)) {
+            io::passed(seen, io::direction::write);
             if (gone == 0) return -1;
             break;
         }

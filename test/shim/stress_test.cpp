@@ -4,6 +4,8 @@
 #include <thread>
 #include <vector>
 
+#include <signal.h>
+
 #include "shim/differential.hpp"
 #include "shim/sockets.hpp"
 
@@ -85,6 +87,7 @@ void bystander(const calls& c, const stream& s, const bool& stop, unsigned seed)
 }
 
 void run_streams(const calls& c, unsigned seed) {
+    ::signal(SIGPIPE, SIG_IGN);  // write() to a closed peer is one of the moves
     std::mt19937 random{seed};
     std::vector<stream> all;
     for (int i = 0; i < streams; ++i) all.push_back({i});

@@ -1,6 +1,8 @@
 // A fiber's place in the line of one descriptor.  Floor: io.
 #pragma once
 
+#include <sys/epoll.h>
+
 #include "io/fd_table.hpp"
 #include "sched/waiter.hpp"
 
@@ -18,5 +20,12 @@ struct fd_waiter : waiter {
     bool consumes;
     bool closed = false;  // the descriptor was; written before the grant
 };
+
+// Events that concern those who read, and those who write.
+inline constexpr std::uint32_t reading = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLHUP | EPOLLERR;
+inline constexpr std::uint32_t writing = EPOLLOUT | EPOLLHUP | EPOLLERR;
+
+/// Under the entry's lock: the first that consumes and is interested.
+void wake_next(fd_entry& e, std::uint32_t events) noexcept;
 
 }  // namespace weft::detail::io

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "base/check.hpp"
+#include "base/sys.hpp"
 #include "sched/scheduler.hpp"
 
 // What a call owes the others besides waiting: native scopes, turns, and the brake on a killed loop.
@@ -15,6 +16,13 @@ constexpr std::uint32_t eager_limit = 32;
 
 // Answers of ECANCELED to one kill before a loop that ignores them is slowed down.
 constexpr std::uint32_t refusals_before_brake = 1000;
+
+// A signal handler may be running on top of what it has interrupted, and nobody else may run then. Its own signal is
+// blocked meanwhile: without any blocked, none runs (but one with SA_NODEFER).
+bool perhaps_in_handler() noexcept {
+    std::uint64_t blocked = 0;
+    return sys::call(SYS_rt_sigprocmask, 0, 0, sys::word(&blocked), sizeof blocked) < 0 || blocked != 0;
+}
 
 }  // namespace
 
@@ -67,6 +75,7 @@ void spent_turn() {
     record& me = *t.current;
     if (++me.eager < eager_limit || !may_park()) return;
     me.eager = 0;
+    if (perhaps_in_handler()) return;
     scheduler::here().yield_on();
 }
 

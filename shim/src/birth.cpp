@@ -1,0 +1,78 @@
+// Descriptors that come into being, and streams that let go of theirs: a number that was closed where nobody saw it must
+// not keep what was known of its earlier file.
+#include <cerrno>
+
+#include "fresh.hpp"
+#include "core.hpp"
+
+namespace weft::shim {
+namespace {
+
+int fresh_pair(int result, const int* ends) noexcept {
+    if (result == 0) {
+        fresh(ends[0]);
+        fresh(ends[1]);
+    }
+    return result;
+}
+
+// Before libc closes the stream's descriptor inside itself.
+void stream_closing(FILE* stream) noexcept {
+    const errno_kept kept;
+    const int fd = stream ? ::fileno(stream) : -1;
+    if (fd >= 0) io::closing(fd);
+    kept.restore();
+}
+
+FILE* fresh_stream(FILE* stream) noexcept {
+    const errno_kept kept;
+    if (stream) fresh(::fileno(stream));
+    kept.restore();
+    return stream;
+}
+
+}  // namespace
+
+int core::fclose(FILE* stream) {
+    stream_closing(stream);
+    return original().fclose(stream);
+}
+
+int core::pclose(FILE* stream) {
+    stream_closing(stream);
+    return original().pclose(stream);
+}
+
+FILE* core::freopen(const char* path, const char* mode, FILE* stream) {
+    stream_closing(stream);
+    return fresh_stream(original().freopen(path, mode, stream));
+}
+
+FILE* core::freopen64(const char* path, const char* mode, FILE* stream) {
+    stream_closing(stream);
+    return fresh_stream(original().freopen64(path, mode, stream));
+}
+
+int core::open(const char* path, int flags, mode_t mode) { return fresh(original().open(path, flags, mode)); }
+int core::open64(const char* path, int flags, mode_t mode) { return fresh(original().open64(path, flags, mode)); }
+
+int core::openat(int folder, const char* path, int flags, mode_t mode) {
+    return fresh(original().openat(folder, path, flags, mode));
+}
+int core::openat64(int folder, const char* path, int flags, mode_t mode) {
+    return fresh(original().openat64(folder, path, flags, mode));
+}
+
+int core::pipe(int* ends) { return fresh_pair(original().pipe(ends), ends); }
+int core::pipe2(int* ends, int flags) { return fresh_pair(original().pipe2(ends, flags), ends); }
+
+int core::socketpair(int domain, int type, int protocol, int* ends) {
+    return fresh_pair(original().socketpair(domain, type, protocol, ends), ends);
+}
+
+int core::eventfd(unsigned value, int flags) { return fresh(original().eventfd(value, flags)); }
+int core::timerfd_create(int clock, int flags) { return fresh(original().timerfd_create(clock, flags)); }
+int core::epoll_create(int size) { return fresh(original().epoll_create(size)); }
+int core::epoll_create1(int flags) { return fresh(original().epoll_create1(flags)); }
+
+}  // namespace weft::shim

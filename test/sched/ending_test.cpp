@@ -1,0 +1,80 @@
+// How a process ends while somebody still waits on what its static destructors destroy: with its own status.
+#include <chrono>
+#include <cstdlib>
+#include <string>
+#include <thread>
+
+#include <doctest/doctest.h>
+
+#include <weft/event.hpp>
+#include <weft/mutex.hpp>
+#include <weft/queue.hpp>
+#include <weft/semaphore.hpp>
+#include <weft/task.hpp>
+#include <weft/this_task.hpp>
+
+#include "support/child.hpp"
+
+using namespace std::chrono_literals;
+
+namespace {
+
+weft::event never;
+weft::mutex held;
+weft::semaphore none{0};
+weft::queue<int> empty{4};
+
+/// Runs one of the skipped cases below in a process of its own.
+test::child_end run(const char* how) {
+    return test::run_child({"/proc/self/exe", "--no-skip", std::string{"--test-case="} + how});
+}
+
+void check_ends(const char* how, int status) {
+    const auto end = run(how);
+    CAPTURE(end.output);
+    CHECK(end.exited_with(status));
+    CHECK_FALSE(end.says("destroyed while somebody waits"));
+}
+
+void wait_everywhere() {
+    weft::spawn([] { held.lock(); weft::sleep_for(1h); });
+    weft::yield();
+    weft::spawn([] { never.wait(); });
+    weft::spawn([] { held.lock(); });
+    weft::spawn([] { none.acquire(); });
+    weft::spawn([] { (void)empty.get(); });
+    weft::yield();
+}
+
+}  // namespace
+
+TEST_CASE("child: a task exits" * doctest::skip()) {
+    wait_everywhere();
+    weft::spawn([] { std::exit(5); });
+    never.wait();
+}
+
+TEST_CASE("child: main exits" * doctest::skip()) {
+    wait_everywhere();
+    std::exit(6);
+}
+
+TEST_CASE("child: main exits beside a thread" * doctest::skip()) {
+    std::thread{[] { never.wait(); }}.detach();
+    std::thread{[] {
+        wait_everywhere();
+        never.wait();
+    }}.detach();
+    std::this_thread::sleep_for(50ms);
+    std::exit(7);
+}
+
+TEST_CASE("exit() in a task ends the process with its status although others wait on static objects") {
+    check_ends("child: a task exits", 5);
+}
+
+TEST_CASE("exit() in main does so, too") { check_ends("child: main exits", 6); }
+
+TEST_CASE("exit() in main does so although tasks of other threads wait on static objects") {
+    check_ends("child: main exits beside a thread", 7);
+}

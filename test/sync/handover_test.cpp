@@ -1,0 +1,119 @@
+// Whoever has been served by a primitive may destroy it at once, while the one who served is still on its way out.
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include <weft/event.hpp>
+#include <weft/mutex.hpp>
+#include <weft/queue.hpp>
+#include <weft/semaphore.hpp>
+
+#include "support/sanitizers.hpp"
+#include "support/task_test.hpp"
+
+namespace {
+
+constexpr int rounds = test::under_tsan || test::under_asan ? 1'000 : 5'000;
+
+/// Another thread that calls `serve` with each object it is handed.
+template <class T, class Serve>
+class servant {
+public:
+    explicit servant(Serve serve) : thread_{[this, serve] {
+        while (!stop_.load(std::memory_order_relaxed)) {
+            if (T* object = slot_.exchange(nullptr)) serve(*object);
+            else std::this_thread::yield();
+        }
+    }} {}
+    ~servant() {
+        while (slot_.load()) std::this_thread::yield();
+        stop_ = true;
+        thread_.join();
+    }
+    servant(const servant&) = delete;
+    servant& operator=(const servant&) = delete;
+
+    void hand(T& object) {
+        while (slot_.load()) std::this_thread::yield();
+        slot_.store(&object);
+    }
+
+private:
+    std::atomic<T*> slot_{nullptr};
+    std::atomic<bool> stop_{false};
+    std::thread thread_;
+};
+
+template <class T, class Serve>
+auto made_servant(Serve serve) {
+    return std::make_unique<servant<T, Serve>>(serve);
+}
+
+}  // namespace
+
+HUB_TEST("an event may be destroyed by whoever returns from wait()") {
+    const auto setter = made_servant<weft::event>([](weft::event& e) { e.set(); });
+    for (int i = 0; i < rounds; ++i) {
+        const auto e = std::make_unique<weft::event>();
+        setter->hand(*e);
+        e->wait();
+    }
+}
+
+HUB_TEST("an event may be destroyed by whoever sees it set without waiting") {
+    const auto setter = made_servant<weft::event>([](weft::event& e) { e.set(); });
+    for (int i = 0; i < rounds; ++i) {
+        const auto e = std::make_unique<weft::event>();
+        setter->hand(*e);
+        while (!e->is_set()) std::this_thread::yield();
+    }
+}
+
+HUB_TEST("a mutex may be destroyed by whoever unlocks it last") {
+    struct shared {
+        weft::mutex lock;
+        int users = 2;
+    };
+    static std::atomic<int> destroyed;
+    destroyed = 0;
+    const auto leave = [](shared& s) {
+        bool last;
+        {
+            const std::lock_guard guard{s.lock};
+            last = --s.users == 0;
+        }
+        if (!last) return;
+        delete &s;
+        ++destroyed;
+    };
+    {
+        const auto other = made_servant<shared>(leave);
+        for (int i = 0; i < rounds; ++i) {
+            auto* s = new shared;
+            other->hand(*s);
+            leave(*s);
+        }
+    }
+    CHECK(destroyed == rounds);
+}
+
+HUB_TEST("a semaphore may be destroyed by whoever acquired what was released last") {
+    const auto releaser = made_servant<weft::semaphore>([](weft::semaphore& s) { s.release(); });
+    for (int i = 0; i < rounds; ++i) {
+        const auto s = std::make_unique<weft::semaphore>(0);
+        releaser->hand(*s);
+        s->acquire();
+    }
+}
+
+HUB_TEST("a queue may be destroyed by whoever got its last item") {
+    const auto putter = made_servant<weft::queue<int>>([](weft::queue<int>& q) { q.put(7); });
+    int wrong = 0;
+    for (int i = 0; i < rounds; ++i) {
+        const auto q = std::make_unique<weft::queue<int>>(1);
+        putter->hand(*q);
+        wrong += q->get() != 7;
+    }
+    CHECK(wrong == 0);
+}
