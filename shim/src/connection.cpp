@@ -49,12 +49,10 @@ int fresh(int fd) noexcept {
 }
 
 int duplicated(int fd, int made) noexcept {
-    fresh(made);
-    if (made >= 0) {
-        io::entry_of(made);
-        share(fd);
-        share(made);
-    }
+    if (made < 0) return made;
+    io::entry_of(made);
+    share(fd);
+    share(made);
     return made;
 }
 
@@ -77,9 +75,11 @@ int core::accept_one(int fd, const char* call, Native native) const {
     const errno_kept kept;
     deadline by;
     bool timed = false;
-    for (;;) {
-        const io::attempt seen{fd};
-        if (!seen.entry || !blocks(fd, seen)) return native();
+    const io::attempt first{fd};
+    for (io::attempt seen = first;; seen = io::attempt{fd}) {
+        if (!seen.entry) return native();
+        if (io::replaced(first, seen)) return failed(io::outcome::closed, call, 0);
+        if (!blocks(fd, seen)) return native();
         int got = -1;
         errno = EAGAIN;
         // Between the look and the call no other hub of ours may take what was seen.
@@ -146,8 +146,10 @@ int core::connect(int fd, const sockaddr* address, socklen_t size) {
     std::chrono::milliseconds pause{1};
     deadline by;
     bool timed = false, last = false;
-    for (int under_way = 0;;) {
-        const io::attempt seen{fd};
+    int under_way = 0;
+    const io::attempt first{fd};
+    for (io::attempt seen = first;; seen = io::attempt{fd}) {
+        if (seen.entry && io::replaced(first, seen)) return failed(io::outcome::closed, "connect", 0);
         if (!seen.entry || !blocks(fd, seen)) return original().connect(fd, address, size);
         // Asked again when it is done, connect tells how it ended, and only then is the socket connected or free
         // for another try.

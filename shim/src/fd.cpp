@@ -162,7 +162,7 @@ void core::closefrom(int first) {
     kept.restore();
 }
 
-int core::dup(int fd) { return duplicated(fd, original().dup(fd)); }
+int core::dup(int fd) { return duplicated(fd, fresh(original().dup(fd))); }
 
 // `onto` is closed by this. @returns whether it may be: weft's own descriptors are not the program's to replace
 bool core::clear_for(int fd, int onto) const {
@@ -191,7 +191,7 @@ int core::fcntl_any(int fd, int command, void* argument, bool wide) const {
     const originals& libc = original();
     const int result = wide ? libc.fcntl64(fd, command, argument) : libc.fcntl(fd, command, argument);
     if (command == F_SETFL) io::flags_changed();
-    if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) duplicated(fd, result);
+    if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) duplicated(fd, fresh(result));
     return result;
 }
 

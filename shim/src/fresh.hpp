@@ -6,7 +6,7 @@ namespace weft::shim {
 /// Forgets what is known of a number that the kernel has just given out. A negative one is left alone. @returns it
 int fresh(int fd) noexcept;
 
-/// The same for a copy of a descriptor. @returns `made`
+/// `made`, if it is one, is a copy of `fd`: what one of them sees, somebody with the other may take. @returns it
 int duplicated(int fd, int made) noexcept;
 
 }  // namespace weft::shim

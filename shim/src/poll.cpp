@@ -56,8 +56,9 @@ int core::__ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const 
 // The user's set is itself a descriptor that becomes readable; another fiber may drain it first.
 int core::epoll_until(int set, epoll_event* events, int room, deadline by, const char* call) const {
     const errno_kept kept;
-    for (;;) {
-        const io::attempt seen{set};
+    const io::attempt first{set};
+    for (io::attempt seen = first;; seen = io::attempt{set}) {
+        if (io::replaced(first, seen)) return failed(io::outcome::closed, call, 0);
         const int ready = original().epoll_wait(set, events, room, 0);
         if (ready < 0 || !seen.entry) return ready;
         if (ready > 0 || by.is_past()) {
@@ -78,10 +79,9 @@ int core::epoll_wait(int set, epoll_event* events, int room, int timeout) {
 
 int core::epoll_pwait(int set, epoll_event* events, int room, int timeout, const sigset_t* mask) {
     if (timeout == 0) return original().epoll_pwait(set, events, room, timeout, mask);
-    if (mask) {
-        const int found = original().epoll_pwait(set, events, room, 0, mask);
-        if (found != 0) return found;
-    }
+    const int found = mask ? original().epoll_wait(set, events, room, 0) : 0;
+    if (found != 0) return found;
+    if (interrupted_by(mask)) return -1;
     const signal_mask during{mask};
     return epoll_until(set, events, room, after_ms(timeout), "epoll_pwait");
 }
@@ -89,10 +89,9 @@ int core::epoll_pwait(int set, epoll_event* events, int room, int timeout, const
 int core::epoll_pwait2(int set, epoll_event* events, int room, const timespec* timeout, const sigset_t* mask) {
     if (timeout && (!valid(*timeout) || (timeout->tv_sec == 0 && timeout->tv_nsec == 0)))
         return original().epoll_pwait2(set, events, room, timeout, mask);
-    if (mask) {
-        const int found = original().epoll_pwait(set, events, room, 0, mask);
-        if (found != 0) return found;
-    }
+    const int found = mask ? original().epoll_wait(set, events, room, 0) : 0;
+    if (found != 0) return found;
+    if (interrupted_by(mask)) return -1;
     const signal_mask during{mask};
     return epoll_until(set, events, room, timeout ? after(*timeout) : deadline::never(), "epoll_pwait2");
 }

@@ -44,9 +44,13 @@ ssize_t core::receive_whole(int fd, const char* call, size_t size, bool peek, Tr
     deadline by;
     bool timed = false;
     size_t got = 0;
-    for (;;) {
-        const io::attempt seen{fd};
+    const io::attempt first{fd};
+    for (io::attempt seen = first;; seen = io::attempt{fd}) {
         if (!seen.entry) return once(0);
+        if (io::replaced(first, seen)) {
+            if (got == 0) return failed(io::outcome::closed, call, 0);
+            break;
+        }
         const ssize_t part = once(peek ? 0 : got);
         if (part > 0) {
             got = peek ? static_cast<size_t>(part) : got + static_cast<size_t>(part);

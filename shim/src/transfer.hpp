@@ -14,9 +14,10 @@ ssize_t core::receive(int fd, const char* call, ssize_t wanted, Try once) const 
     const errno_kept kept;
     deadline by;
     bool timed = false;
-    for (;;) {
-        const io::attempt seen{fd};
+    const io::attempt first{fd};
+    for (io::attempt seen = first;; seen = io::attempt{fd}) {
         if (!seen.entry) return once(seen);  // no such descriptor: the kernel says so
+        if (io::replaced(first, seen)) return failed(io::outcome::closed, call, 0);
         if (io::worth_reading(seen)) {
             const ssize_t got = once(seen);
             if (got >= 0) {
@@ -43,9 +44,13 @@ ssize_t core::send_all(int fd, const char* call, size_t total, Try once) const {
     deadline by;
     bool timed = false;
     size_t gone = 0;
-    for (;;) {
-        const io::attempt seen{fd};
+    const io::attempt first{fd};
+    for (io::attempt seen = first;; seen = io::attempt{fd}) {
         if (!seen.entry) return once(seen, gone);
+        if (io::replaced(first, seen)) {
+            if (gone == 0) return failed(io::outcome::closed, call, 0);
+            break;
+        }
         const ssize_t took = once(seen, gone);
         if (took >= 0) {
             gone += static_cast<size_t>(took);

@@ -1,4 +1,4 @@
-// What a forked child has of weft: the fiber that forked, a hub of its own, and nothing that the parent waits for.
+// What a forked child has of weft: the fiber that forked and a hub of its own, none of the parent's waits.
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -202,9 +202,8 @@ HUB_TEST("the child of a task lives on while tasks that it spawned do") {
 HUB_TEST("a pool that had threads in the parent makes new ones in the child") {
     const auto job = [] {
         bool done = false;
-        const bool taken = weft::detail::offload(
-            weft::detail::offload_kind::dns, [](void* flag) { *static_cast<bool*>(flag) = true; }, &done, "a test");
-        return taken && done;
+        const auto finish = [](void* flag) { *static_cast<bool*>(flag) = true; };
+        return weft::detail::offload(weft::detail::offload_kind::dns, finish, &done, "a test") && done;
     };
     REQUIRE(job());
     const pid_t child = fork_flushed();

@@ -59,7 +59,7 @@ TEST_CASE("child: main exits" * doctest::skip()) {
     std::exit(6);
 }
 
-TEST_CASE("child: main exits beside a thread" * doctest::skip()) {
+TEST_CASE("child: a main without a hub exits" * doctest::skip()) {
     std::thread{[] { never.wait(); }}.detach();
     std::thread{[] {
         wait_everywhere();
@@ -69,12 +69,31 @@ TEST_CASE("child: main exits beside a thread" * doctest::skip()) {
     std::exit(7);
 }
 
+TEST_CASE("child: a task of another thread exits" * doctest::skip()) {
+    std::thread{[] {
+        wait_everywhere();
+        weft::spawn([] { std::exit(8); });
+        never.wait();
+    }}.join();
+}
+
+TEST_CASE("child: another thread exits" * doctest::skip()) {
+    wait_everywhere();
+    std::thread{[] { std::exit(9); }}.join();
+}
+
 TEST_CASE("exit() in a task ends the process with its status although others wait on static objects") {
     check_ends("child: a task exits", 5);
 }
 
 TEST_CASE("exit() in main does so, too") { check_ends("child: main exits", 6); }
 
-TEST_CASE("exit() in main does so although tasks of other threads wait on static objects") {
-    check_ends("child: main exits beside a thread", 7);
+TEST_CASE("exit() in a main that never used weft does so, too") {
+    check_ends("child: a main without a hub exits", 7);
 }
+
+TEST_CASE("exit() in a task of another thread does so, too") {
+    check_ends("child: a task of another thread exits", 8);
+}
+
+TEST_CASE("exit() in a plain thread does so, too") { check_ends("child: another thread exits", 9); }

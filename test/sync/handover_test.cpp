@@ -1,4 +1,4 @@
-// Whoever has been served by a primitive may destroy it at once, while the one who served is still on its way out.
+// Whoever was served by a primitive may destroy it at once, while the one who served is on its way out.
 #include <atomic>
 #include <memory>
 #include <mutex>

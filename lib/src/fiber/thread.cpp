@@ -1,10 +1,10 @@
 #include "fiber/thread.hpp"
 
 #include <atomic>
+#include <cstdlib>
 #include <utility>
 
 #include "base/check.hpp"
-#include "base/sys.hpp"
 
 namespace weft::detail {
 
@@ -14,7 +14,11 @@ namespace {
 
 std::atomic<bool> process_ending{false};
 
-bool is_first_thread() noexcept { return sys::call(SYS_getpid) == sys::call(SYS_gettid); }
+// An exit handler runs before the destructors of static objects that were there when it was registered.
+void watch_exit() {
+    [[maybe_unused]] static const int registered =
+        std::atexit([] { process_ending.store(true, std::memory_order_relaxed); });
+}
 
 // Only gives the thread's end a place to run.
 struct ender {
@@ -22,7 +26,6 @@ struct ender {
     bool armed = false;
     ~ender() {
         ended = true;
-        if (is_first_thread()) process_ending.store(true, std::memory_order_relaxed);
         thread* t = current_thread;
         // exit() called inside a task: other stacks are left alone, as exit() leaves other threads'.
         if (!t || t->current != &t->main) return;
@@ -50,6 +53,7 @@ void thread::leave_behind(record& rec) noexcept {
 bool process_is_ending() noexcept { return process_ending.load(std::memory_order_relaxed); }
 
 thread& make_this_thread() {
+    watch_exit();
     current_thread = new thread;
     // Once the thread's own end has passed, what is made by a late destructor lives to the process's end.
     if (!at_thread_end.ended) at_thread_end.armed = true;

@@ -40,6 +40,10 @@ struct attempt {
     std::uint32_t edges;
 };
 
+/// Between two tries of one call the descriptor was closed: the number may name another file by now, which the call does
+/// not mean. `first` is the call's first attempt.
+inline bool replaced(const attempt& first, const attempt& now) noexcept { return first.generation != now.generation; }
+
 /// The caller can park: it runs on a thread with a hub, and not in the hub's own fiber or a native scope.
 WEFT_API bool may_park() noexcept;
 /// While > 0 on this thread's running fiber, may_park() says no. @returns the previous depth

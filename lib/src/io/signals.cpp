@@ -26,6 +26,7 @@ handlers installed() noexcept {
     constexpr int signals = 64;
     handlers found;
     for (int signal = 1; signal <= signals; ++signal) {
+        if (signal == 32 || signal == 33) continue;  // libc's own, for cancelling and changing ids of threads
         kernel_action action{};
         if (sys::call(SYS_rt_sigaction, signal, 0, sys::word(&action), sizeof action.mask) < 0) continue;
         if (reinterpret_cast<std::uintptr_t>(action.handler) <= 1) continue;  // default, or ignored
