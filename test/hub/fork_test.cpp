@@ -18,9 +18,13 @@
 #include <weft/this_task.hpp>
 
 #include "hub/offload.hpp"
+#include "support/forked.hpp"
 #include "support/task_test.hpp"
 
 using namespace std::chrono_literals;
+using test::end_of;
+using test::exited_with;
+using test::fork_flushed;
 
 namespace {
 
@@ -47,28 +51,6 @@ public:
 private:
     counters* counters_;
 };
-
-/// Without text in the buffers, which a child that exits would write once more.
-pid_t fork_flushed() {
-    std::cout.flush();
-    std::fflush(nullptr);
-    return ::fork();
-}
-
-/// Its status as waitpid() tells it, while other tasks run; -1 if it has to be killed after 10 s.
-int end_of(pid_t child) {
-    REQUIRE(child > 0);
-    int status = -1;
-    for (int i = 0; i < 10'000; ++i) {
-        if (::waitpid(child, &status, WNOHANG) == child) return status;
-        weft::sleep_for(1ms);
-    }
-    ::kill(child, SIGKILL);
-    ::waitpid(child, &status, 0);
-    return -1;
-}
-
-bool exited_with(int status, int code) { return WIFEXITED(status) && WEXITSTATUS(status) == code; }
 
 /// Counts its destruction in any process but the one that made it.
 struct bystander {

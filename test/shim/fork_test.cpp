@@ -20,32 +20,14 @@
 #include "shim/differential.hpp"
 #include "shim/sockets.hpp"
 #include "support/child.hpp"
+#include "support/forked.hpp"
 
 using namespace std::chrono_literals;
+using test::end_of;
+using test::exited_with;
+using test::fork_flushed;
 
 namespace {
-
-/// Without text in the buffers, which a child that exits would write once more.
-pid_t fork_flushed() {
-    std::cout.flush();
-    std::fflush(nullptr);
-    return ::fork();
-}
-
-/// Its status as waitpid() tells it, while other tasks run; -1 if it has to be killed after 10 s.
-int end_of(pid_t child) {
-    REQUIRE(child > 0);
-    int status = -1;
-    for (int i = 0; i < 10'000; ++i) {
-        if (::waitpid(child, &status, WNOHANG) == child) return status;
-        weft::sleep_for(1ms);
-    }
-    ::kill(child, SIGKILL);
-    ::waitpid(child, &status, 0);
-    return -1;
-}
-
-bool exited_with(int status, int code) { return WIFEXITED(status) && WEXITSTATUS(status) == code; }
 
 /// One byte, read in a task of its own.
 weft::task<ssize_t> reader_of(int fd) {

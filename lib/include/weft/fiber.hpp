@@ -31,8 +31,9 @@ WEFT_API message throw_message(end_block* target, std::exception_ptr error);
 /// Threads:   a fiber belongs to the thread that made it: switching from another throws wrong_thread. Handles
 ///            may be copied and dropped anywhere.
 /// Lifetime:  the last handle of a suspended fiber unwinds it with fiber_exit, in the context of whoever
-///            dropped it (on another thread: by its owner, at its next turn). A fiber that makes itself wait
-///            in the scheduler is kept alive by that wait.
+///            dropped it (on another thread or in a callback of the hub: by its owner, at its next turn). One
+///            that drops its own and switches away is unwound by whoever runs next. A fiber that makes itself
+///            wait in the scheduler is kept alive by that wait. Children keep their parent.
 /// greenlet:  greenlet.greenlet
 class WEFT_API fiber {
 public:
