@@ -14,6 +14,7 @@
 #include <weft/this_task.hpp>
 
 #include "support/child.hpp"
+#include "support/sanitizers.hpp"
 
 using namespace std::chrono_literals;
 
@@ -49,17 +50,20 @@ void wait_everywhere() {
 }  // namespace
 
 TEST_CASE("child: a task exits" * doctest::skip()) {
+    test::check_no_leaks();
     wait_everywhere();
     weft::spawn([] { std::exit(5); });
     never.wait();
 }
 
 TEST_CASE("child: main exits" * doctest::skip()) {
+    test::check_no_leaks();
     wait_everywhere();
     std::exit(6);
 }
 
 TEST_CASE("child: a main without a hub exits" * doctest::skip()) {
+    test::check_no_leaks();
     std::thread{[] { never.wait(); }}.detach();
     std::thread{[] {
         wait_everywhere();
@@ -70,6 +74,7 @@ TEST_CASE("child: a main without a hub exits" * doctest::skip()) {
 }
 
 TEST_CASE("child: a task of another thread exits" * doctest::skip()) {
+    test::check_no_leaks();
     std::thread{[] {
         wait_everywhere();
         weft::spawn([] { std::exit(8); });
@@ -78,6 +83,7 @@ TEST_CASE("child: a task of another thread exits" * doctest::skip()) {
 }
 
 TEST_CASE("child: another thread exits" * doctest::skip()) {
+    test::check_no_leaks();
     wait_everywhere();
     std::thread{[] { std::exit(9); }}.join();
 }

@@ -21,6 +21,7 @@
 #include "shim/sockets.hpp"
 #include "support/child.hpp"
 #include "support/forked.hpp"
+#include "support/sanitizers.hpp"
 
 using namespace std::chrono_literals;
 using test::end_of;
@@ -275,6 +276,8 @@ HUB_TEST("a reset ends every recv that waits, one with ECONNRESET and the others
 }
 
 TEST_CASE("a stop and its continuation do not interrupt a sleep, also where threads were made") {
+    // Sanitizers install handlers, and where there is one a continuation cannot be told from its run.
+    if (test::under_asan || test::under_tsan) return;
     std::thread{[] {}}.join();  // libc then has a handler of its own
     const pid_t child = fork_flushed();
     if (child == 0) {

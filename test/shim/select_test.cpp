@@ -22,7 +22,7 @@ struct sets {
     void note(test::journal& out, std::initializer_list<int> fds) const {
         int bits = 0;
         for (const int fd : fds)
-            for (const auto& set : all) bits = bits * 2 + (FD_ISSET(fd, &set) ? 1 : 0);
+            for (const auto& set : all) bits = bits * 2 + (fd >= 0 && FD_ISSET(fd, &set) ? 1 : 0);
         out.value("bits", bits);
     }
 };

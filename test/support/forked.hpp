@@ -11,13 +11,17 @@
 
 #include <weft/this_task.hpp>
 
+#include "support/sanitizers.hpp"
+
 namespace test {
 
 /// Without text in the buffers, which a child that exits would write once more.
 inline pid_t fork_flushed() {
     std::cout.flush();
     std::fflush(nullptr);
-    return ::fork();
+    const pid_t child = ::fork();
+    if (child == 0) check_no_leaks();  // what the parent's fibers hold is theirs
+    return child;
 }
 
 /// Its status as waitpid() tells it, while other tasks run; -1 if it has to be killed after 10 s.

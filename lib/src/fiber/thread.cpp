@@ -74,7 +74,8 @@ thread::thread() : words{thread_words::of_this_thread()}, current{&main}, box{ne
 }
 
 thread::~thread() {
-    box->close();  // what is destroyed in it may still ask for the time
+    box->close();  // what is destroyed in it may still ask for the time, or spawn
+    unwind_all();
     delete std::exchange(sched, nullptr);
     tidy();
     delete std::exchange(sched, nullptr);  // made by a late destructor

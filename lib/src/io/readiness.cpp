@@ -225,6 +225,11 @@ poll_result wait_any(pollfd* fds, nfds_t count, real_poll look, const manner& ho
         alignas(fd_waiter) std::byte room[sizeof(fd_waiter)];
         fd_waiter* node = nullptr;
     };
+    if (count > in_place) {
+        // A count or an array that the kernel refuses is not ours to read.
+        const int ready = look(fds, count, 0);
+        if (ready != 0) return {ready, outcome::ready};
+    }
     entry_wait few[in_place];
     std::unique_ptr<entry_wait[]> many;
     if (count > in_place) many.reset(new (std::nothrow) entry_wait[count]);
