@@ -58,8 +58,6 @@ std::size_t stride_of(std::size_t size) {
 
 }  // namespace
 
-bool guards_are_light() noexcept { return guard_kind.load(std::memory_order_relaxed) == 1; }
-
 stack_pool::~stack_pool() {
     if (in_use_ > 0) return;
     for (auto& c : classes_)

@@ -67,7 +67,4 @@ private:
     std::size_t in_use_ = 0;
 };
 
-/// How guards are made on this kernel: MADV_GUARD_INSTALL keeps a slab one mapping, mprotect splits it.
-bool guards_are_light() noexcept;
-
 }  // namespace weft::detail

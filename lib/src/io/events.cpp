@@ -39,7 +39,7 @@ void closing(int fd) noexcept {
     if ((e->sets.set >= 0 || e->first) && in_borrowed_memory()) return;
     e->generation.fetch_add(1, std::memory_order_acq_rel);
     // Before the close: a descriptor whose file lives on under another number could not be removed after it.
-    e->sets.set >= 0 ? void(sys::call(SYS_epoll_ctl, std::exchange(e->sets.set, -1), EPOLL_CTL_DEL, fd)) : void();
+    if (e->sets.set >= 0) sys::call(SYS_epoll_ctl, std::exchange(e->sets.set, -1), EPOLL_CTL_DEL, fd);
     while (registration* extra = e->sets.next) {
         e->sets.next = extra->next;
         sys::call(SYS_epoll_ctl, extra->set, EPOLL_CTL_DEL, fd);

@@ -118,7 +118,6 @@ record& scheduler::next_turn(const record& me) noexcept {
     next.state = run_state::running;
     if (&next == &me) return;
     thread_.current = &next;
-    ++switches_;
     switch_context(thread_.words, me.ctx, next.ctx);
 }
 
@@ -225,7 +224,6 @@ void scheduler::leave(record& me) noexcept {
     me.state = run_state::dead;
     me.unlink();
     record& next = thread_.unwinding ? thread_.main : next_turn(me);
-    ++switches_;
     leave_for_ever(thread_, me, next);
 }
 

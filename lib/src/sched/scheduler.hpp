@@ -102,8 +102,6 @@ public:
     /// Waits that a signal handler ends, longest first; the io floor's.
     list<list_node>& signalable() noexcept { return signalable_; }
     std::size_t tasks() const noexcept { return tasks_; }
-    std::uint64_t switches() const noexcept { return switches_; }
-    end_block* hub_block() const noexcept { return hub_block_; }
 
     /// Every parked fiber with what it waits for, a line each.
     std::string describe_parked();
@@ -139,7 +137,6 @@ private:
     clock::time_point last_poll_{};
     std::size_t tasks_ = 0;
     bool main_is_left_behind_ = false;  // a task forked: main lives in the parent only
-    std::uint64_t switches_ = 0;
 };
 
 }  // namespace weft::detail
