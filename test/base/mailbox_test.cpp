@@ -32,7 +32,7 @@ struct box_holder {
     box_holder() { arrived.clear(); }
     ~box_holder() {
         box.close();
-        box.release();
+        box.end(0);
     }
 };
 

@@ -11,13 +11,38 @@
 
 #include <weft/detail/end_block.hpp>
 #include <weft/detail/fiber_body.hpp>
+#include <weft/detail/leap.hpp>
 #include <weft/message.hpp>
 
 namespace weft {
 
+class fiber;
+
 namespace detail {
-WEFT_API message switch_message(end_block* target, message&& values);
+
+/// Prepares a switch from the running fiber to `target`, or does the whole of it. Throws as switch_to().
+WEFT_API departure depart(end_block* target, message* values);
+WEFT_API message arrive_slowly(std::uintptr_t word);
 WEFT_API message throw_message(end_block* target, std::exception_ptr error);
+fiber fiber_of(handle<end_block> block) noexcept;
+
+/// Suspends the caller and runs `target`. @returns a message with the lowest bit clear, null, or what
+/// arrive_slowly() takes
+[[gnu::always_inline]] inline std::uintptr_t switch_word(end_block* target, message* values) {
+    const departure d = depart(target, values);
+    if (!d.to) [[unlikely]]
+        return reinterpret_cast<std::uintptr_t>(d.save);
+    return leap(d.save, d.to, reinterpret_cast<std::uintptr_t>(values));
+}
+
+[[gnu::always_inline]] inline message switch_message(end_block* target, message* values) {
+    const std::uintptr_t word = switch_word(target, values);
+    if (word == 0) [[likely]]
+        return {};
+    if (word & 1) return arrive_slowly(word);
+    return std::move(*reinterpret_cast<message*>(word));
+}
+
 }  // namespace detail
 
 /// A handle to a stack and a saved context. Copies name the same fiber; a default-made one names none.
@@ -58,7 +83,12 @@ public:
     /// @throws anything  what throw_into() or a dying child threw at the caller
     template <class... A>
     message switch_to(A&&... values) const {
-        return detail::switch_message(block_.get(), message::of(std::forward<A>(values)...));
+        if constexpr (sizeof...(A) == 0) {
+            return detail::switch_message(block_.get(), nullptr);
+        } else {
+            message sent = message::of(std::forward<A>(values)...);
+            return detail::switch_message(block_.get(), &sent);
+        }
     }
 
     /// Switches to this fiber and throws there, at the switch_to() that suspended it. A pending fiber dies
@@ -94,7 +124,7 @@ public:
     /// Unique among all fibers of the process, never reused; 0 for a handle that names none.
     std::uint64_t id() const noexcept { return block_ ? block_->id : 0; }
     /// As given in fiber_options; "main" and "hub" for a thread's own.
-    std::string name() const { return block_ ? block_->name : std::string{}; }
+    std::string name() const { return block_ ? block_->name_text() : std::string{}; }
 
     /// The running fiber. Each thread has one from the start.
     static fiber current();
@@ -104,6 +134,7 @@ public:
     friend bool operator==(const fiber&, const fiber&) noexcept;
 
 private:
+    friend fiber detail::fiber_of(detail::handle<detail::end_block>) noexcept;
     explicit fiber(detail::handle<detail::end_block> block) noexcept : block_{std::move(block)} {}
 
     detail::handle<detail::end_block> block_;

@@ -29,6 +29,7 @@ struct WEFT_API task_block : end_block {
     ~task_block() override;
 
     wait_list joiners;
+    std::exception_ptr error;             // why it ended, readable once state is dead
     bool was_killed = false;              // ended by fiber_exit
     std::atomic<bool> observed{false};    // somebody asked for the error
 
@@ -134,7 +135,7 @@ public:
     }
 
     std::uint64_t id() const { return named().id; }
-    std::string name() const { return named().name; }
+    std::string name() const { return named().name_text(); }
 
     friend bool operator==(const task& a, const task& b) noexcept { return a.block_.get() == b.block_.get(); }
 

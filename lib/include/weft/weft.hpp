@@ -13,3 +13,4 @@
 #include <weft/semaphore.hpp>
 #include <weft/task.hpp>
 #include <weft/this_task.hpp>
+#include <weft/trace.hpp>

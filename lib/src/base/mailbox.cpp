@@ -4,9 +4,9 @@
 
 namespace weft::detail {
 
-bool mailbox::post(mail& item) noexcept {
+bool mailbox::post_until(mail& item, phase refused) noexcept {
     gate_.lock();
-    if (!open_) {
+    if (phase_ >= refused) {
         gate_.unlock();
         return false;
     }
@@ -63,10 +63,19 @@ void mailbox::after_fork() noexcept {
 
 void mailbox::close() noexcept {
     gate_.lock();
-    open_ = false;
+    phase_ = phase::closing;
     wake_fd_ = -1;
     gate_.unlock();
     deliver_all();
+}
+
+bool mailbox::end(std::int64_t claims) noexcept {
+    gate_.lock();
+    const bool quiet = empty();
+    if (quiet) phase_ = phase::ended;
+    gate_.unlock();
+    if (quiet && refs_.fetch_add(claims - owners_share, std::memory_order_acq_rel) == owners_share - claims) delete this;
+    return quiet;
 }
 
 }  // namespace weft::detail

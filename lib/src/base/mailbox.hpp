@@ -5,21 +5,12 @@
 #include <cstdint>
 
 #include <weft/detail/export.hpp>
+#include <weft/detail/mail.hpp>
 #include <weft/detail/small_lock.hpp>
 
 #include "base/sys.hpp"
 
 namespace weft::detail {
-
-/// One piece of work. It lives wherever the sender put it, and belongs to deliver() once it has been taken.
-struct mail {
-    using function = void (*)(mail&) noexcept;
-
-    explicit mail(function deliver_function) noexcept : deliver{deliver_function} {}
-
-    mail* next = nullptr;
-    function deliver;
-};
 
 /// Many senders, one owner. Counted, since senders may hold it longer than the owner lives.
 ///
@@ -37,7 +28,9 @@ public:
     }
 
     /// @returns false when the owner has gone; the mail is then untouched and still the sender's
-    WEFT_API bool post(mail& item) noexcept;
+    bool post(mail& item) noexcept { return post_until(item, phase::closing); }
+    /// For a reference that somebody drops: the owner takes these until it touches no count any more.
+    bool post_drop(mail& item) noexcept { return post_until(item, phase::ended); }
 
     /// Runs what has been posted so far. @returns whether there was anything
     bool deliver_all() noexcept;
@@ -66,16 +59,24 @@ public:
 
     /// After this every post() is refused. Runs what is left first.
     void close() noexcept;
+    /// The owner's last act: after this post_drop() is refused, too, and the object may be gone.
+    /// @param claims  references that the owner has given out without counting them here
+    /// @returns false, having changed nothing, when there is mail
+    bool end(std::int64_t claims) noexcept;
 
 private:
+    enum class phase : std::uint8_t { open, closing, ended };
+    static constexpr std::int64_t owners_share = std::int64_t{1} << 40;  // more than others can ever give up
+
     ~mailbox() = default;
+    WEFT_API bool post_until(mail& item, phase refused) noexcept;
 
     std::atomic<mail*> newest_{nullptr};  // a stack; deliver_all() turns it round
     std::atomic<std::uint32_t> asleep_{0};
-    std::atomic<std::uint32_t> refs_{1};
-    small_lock gate_;  // held by a post from the look at open_ to its last touch of wake_fd_
+    std::atomic<std::int64_t> refs_{owners_share};
+    small_lock gate_;  // held by a post from the look at phase_ to its last touch of wake_fd_
     int wake_fd_ = -1;
-    bool open_ = true;
+    phase phase_ = phase::open;
 };
 
 }  // namespace weft::detail

@@ -25,7 +25,7 @@ void never(bc::transfer_t) {}
 // Where Boost's make_fcontext puts the function tells the frame: 1.74 saves 0x38 bytes, 1.81 has one word
 // (a stack protector's canary) more after the floating point state.
 layout probe() noexcept {
-#if defined(WEFT_HAS_OWN_JUMP)
+#if defined(WEFT_HAS_LEAP)
     alignas(64) std::byte stack[1024] = {};
     auto* made = static_cast<void**>(bc::make_fcontext(stack + sizeof stack, sizeof stack, never));
     auto* const function = reinterpret_cast<void*>(&never);
@@ -78,6 +78,8 @@ thread_words thread_words::of_this_thread() noexcept {
     return {reinterpret_cast<exception_state*>(abi::__cxa_get_globals()), &errno};
 }
 
+bool leaps() noexcept { return frame_layout() != layout::foreign && !sanitizer::active; }
+
 const char* switch_kind() noexcept { return frame_layout() == layout::foreign ? "boost" : "ret"; }
 
 void make_context(context& c, std::byte* top, std::byte* bottom) noexcept {
@@ -91,14 +93,6 @@ void make_context(context& c, std::byte* top, std::byte* bottom) noexcept {
     }
     c.sp = made;
     sanitizer::made(c.shadow, bottom, static_cast<std::size_t>(top - bottom));
-}
-
-void switch_final(const thread_words& words, context& from, context& to) noexcept {
-    exchange_state(words, from, to);
-    sanitizer::leaving(from.shadow, to.shadow, true);
-    if (own_jump.load(std::memory_order_relaxed)) weft_jump_jmp(&from.sp, to.sp);
-    else jump_boost(from, to);
-    fatal("a fiber that has ended was switched to");
 }
 
 }  // namespace weft::detail

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 #include "context/jump.hpp"
 #include "context/sanitizer.hpp"
@@ -35,9 +36,15 @@ struct context {
 /// Makes `c` a context that runs fiber_main() on [bottom, top) when first switched to.
 void make_context(context& c, std::byte* top, std::byte* bottom) noexcept;
 
+/// The word of a switch that says: what has arrived lies in the record.
+inline constexpr std::uintptr_t look_around = 1;
+
 /// weft's own jump serves; set by the first make_context(), and constant from then on.
 extern std::atomic<bool> own_jump;
 void jump_boost(context& from, context& to) noexcept;
+
+/// Whether a switch may leap: weft's own jump serves, and no sanitizer is told of each switch.
+bool leaps() noexcept;
 
 inline void exchange_state(const thread_words& words, context& from, const context& to) noexcept {
     const exception_state now = *words.exceptions;
@@ -59,17 +66,31 @@ inline void exchange_state(const thread_words& words, context& from, const conte
 /// suspended context, however it was left.
 ///
 /// switch_context ends in a return, which keeps the processor's return predictor right where both sides left
-/// through the same call site: it is inlined so that a caller has exactly one. switch_final ends in a jump, and
-/// says that nobody will ever switch to `from` again.
-__attribute__((always_inline)) inline void switch_context(const thread_words& words, context& from,
-                                                          context& to) noexcept {
+/// through the same call site: it is inlined so that a caller has exactly one. switch_final says that nobody will
+/// ever switch to `from` again.
+/// @returns the word of the switch back; look_around where Boost's jump serves, which carries none
+__attribute__((always_inline)) inline std::uintptr_t switch_context(const thread_words& words, context& from,
+                                                                    context& to, std::uintptr_t word) noexcept {
     exchange_state(words, from, to);
     sanitizer::leaving(from.shadow, to.shadow, false);
-    if (own_jump.load(std::memory_order_relaxed)) weft_jump_ret(&from.sp, to.sp);
-    else jump_boost(from, to);
+#if defined(WEFT_HAS_LEAP)
+    if (own_jump.load(std::memory_order_relaxed)) [[likely]] word = weft_jump_ret(&from.sp, to.sp, word);
+    else
+#endif
+        jump_boost(from, to), word = look_around;
     sanitizer::arrived(from.shadow, nullptr);
+    return word;
 }
-[[noreturn]] void switch_final(const thread_words& words, context& from, context& to) noexcept;
+[[noreturn]] __attribute__((always_inline)) inline void switch_final(const thread_words& words, context& from,
+                                                                     context& to, std::uintptr_t word) noexcept {
+    exchange_state(words, from, to);
+    sanitizer::leaving(from.shadow, to.shadow, true);
+#if defined(WEFT_HAS_LEAP)
+    if (own_jump.load(std::memory_order_relaxed)) [[likely]] leap_for_ever(&from.sp, to.sp, word);
+#endif
+    jump_boost(from, to);
+    __builtin_unreachable();
+}
 
 /// "ret" when weft's own jump serves, "boost" when Boost.Context's does: on an unknown frame layout, where
 /// shadow stacks are on, or with WEFT_SWITCH=boost in the environment.

@@ -1,14 +1,33 @@
 // weft's own jump over Boost.Context's frame, on x86-64.  Floor: context.
 #pragma once
 
-#if defined(__x86_64__) && defined(__LP64__)
-#define WEFT_HAS_OWN_JUMP 1
-#endif
+#include <cstdint>
 
-// Pushes the seven-word frame of Boost.Context 1.74 (floating point control, r12-r15, rbx, rbp, return
-// address), stores the stack pointer in *save and resumes the frame at `to`. A fresh frame starts in Boost's
-// trampoline and finds transfer_t{the stack pointer just saved, save} as its argument, as after Boost's jump.
-extern "C" {
-void weft_jump_ret(void** save, void* to) noexcept;  // ends in ret
-void weft_jump_jmp(void** save, void* to) noexcept;  // ends in pop and an indirect jmp
+#include <weft/detail/leap.hpp>
+
+#if defined(WEFT_HAS_LEAP)
+
+// Both push the seven-word frame of Boost.Context 1.74 (floating point control, r12-r15, rbx, rbp, return
+// address), store the stack pointer in *save and resume the frame at `to`. A fresh frame starts in Boost's
+// trampoline and finds transfer_t{the stack pointer just saved, save} as its argument, as after Boost's jump; in
+// others `word` arrives, as the result of the one and in rdx after the other.
+
+// Ends in ret.
+extern "C" std::uintptr_t weft_jump_ret(void** save, void* to, std::uintptr_t word) noexcept;
+
+namespace weft::detail {
+
+// weft_leap, see leap.hpp, for who never comes back.
+[[noreturn, gnu::always_inline]] inline void leap_for_ever(void** save, void* to, std::uintptr_t word) noexcept {
+    asm volatile(
+        "pushq $0\n\t"
+        "jmp weft_leap_here"
+        :
+        : "D"(save), "S"(to), "d"(word)
+        : "memory");
+    __builtin_unreachable();
 }
+
+}  // namespace weft::detail
+
+#endif

@@ -1,33 +1,45 @@
 #include <weft/detail/end_block.hpp>
 
 #include <algorithm>
-#include <new>
 
 #include "base/check.hpp"
 #include "fiber/thread.hpp"
 
-namespace weft {
-
-std::size_t default_stack_size() noexcept { return std::size_t{WEFT_DEFAULT_STACK_KIB} * 1024; }
-
-namespace detail {
+namespace weft::detail {
 namespace {
 
-std::atomic<std::uint64_t> last_id{0};
+constexpr auto relaxed = std::memory_order_relaxed;
+constexpr auto acquire = std::memory_order_acquire;
+constexpr auto acq_rel = std::memory_order_acq_rel;
 
-struct orphan_mail : mail {
-    explicit orphan_mail(end_block& b) noexcept : mail{&arrive}, block{&b} {}
-    end_block* block;
+bool give_up(end_block& block) noexcept;
 
-    static void arrive(mail& m) noexcept {
-        auto& self = static_cast<orphan_mail&>(m);
-        this_thread_if_any()->add_orphan(*self.block);
-        delete &self;
+// Not by recursion into the parent: a line of dead ones may be long.
+void destroy(end_block& block) noexcept {
+    for (end_block* at = &block; at;) {
+        end_block* const parent = std::exchange(at->parent, nullptr);
+        delete at;
+        at = parent && give_up(*parent) ? parent : nullptr;
     }
-};
+}
 
-void drop(end_block& block) noexcept {
-    if (block.refs.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(block);
+bool is_owner(const thread* t, const end_block& b) noexcept { return t && t->box == b.home; }
+
+// The owner's thread has no reference left. @returns whether nobody has
+bool give_up_owners_share(end_block& b) noexcept {
+    return b.shared.load(acquire) == end_block::owners_share ||
+           b.shared.fetch_sub(end_block::owners_share, acq_rel) == end_block::owners_share;
+}
+
+// By the owner, without a look at what the fiber does. @returns whether the caller destroys the block
+bool drop_here(end_block& b) noexcept {
+    const std::uint32_t left = b.local.load(relaxed) - 1;
+    b.local.store(left, relaxed);
+    return left == 0 && give_up_owners_share(b);
+}
+
+void drop(end_block& b) noexcept {
+    if (drop_here(b)) destroy(b);
 }
 
 // Throws fiber_exit into it here and now, as if the running fiber were its parent; takes over a reference.
@@ -35,106 +47,114 @@ void unwind(thread& t, end_block& block) noexcept {
     record& gone = *block.rec;
     record& me = *t.current;
     end_block* const parent = std::exchange(block.parent, me.block);
-    me.block->refs.fetch_add(1, std::memory_order_relaxed);
+    retain(*me.block);
     gone.incoming = std::make_exception_ptr(fiber_exit{});
     gone.dropped = true;
     me.state = run_state::suspended;
-    t.switch_to(gone);
+    t.switch_to(gone, look_around);
+    t.attend();
     me.incoming = nullptr;
     me.inbox = message{};
     release(*std::exchange(block.parent, parent));
-    if (block.state.load(std::memory_order_relaxed) != phase::dead) {
+    if (block.state.load(relaxed) != phase::dead) {
         // Still suspended. With a new handle it lives on; without one it stays until its thread ends.
         gone.dropped = false;
-        if (block.refs.load(std::memory_order_relaxed) == 2)
-            warn("a fiber did not end although its last handle was dropped");
+        if (block.unowned(2)) warn("a fiber did not end although its last handle was dropped");
     }
     drop(block);
-    t.reclaim();
+}
+
+// The reference may be the last one beside the living fiber's own; takes it over.
+void last_handle(thread& t, end_block& block) noexcept {
+    record& rec = *block.rec;
+    if (&rec == t.current) {
+        rec.leaves_slowly = true;  // it is unwound by whoever runs next, if it is still nobody's when it leaves
+        return drop(block);
+    }
+    if (t.unwinding) return drop(block);  // all are unwound in their turn
+    t.current->is_hub ? t.add_orphan(block) : unwind(t, block);
+}
+
+bool give_up_here(thread& t, end_block& b) noexcept {
+    if (b.rec && b.unwinds && b.unowned(2)) [[unlikely]] {
+        last_handle(t, b);
+        return false;
+    }
+    return drop_here(b);
+}
+
+// The owner has ended, and what it has counted is given up by all alike.
+bool drop_after_owner(end_block& b) noexcept {
+    std::uint32_t count = b.shared.load(relaxed);
+    while (count >= end_block::one_shared)
+        if (b.shared.compare_exchange_weak(count, count - end_block::one_shared, acq_rel, relaxed))
+            return count == end_block::one_shared;
+    return b.local.fetch_sub(1, acq_rel) == 1 && give_up_owners_share(b);
+}
+
+bool give_up_elsewhere(end_block& b) noexcept {
+    std::uint32_t count = b.shared.load(relaxed);
+    while (count >= end_block::one_shared) {
+        // Whether this is the last handle of a fiber that must be unwound, only its thread can say.
+        const bool may_be_last = count == (end_block::one_shared | end_block::owners_share);
+        if (may_be_last && b.unwinds && b.state.load(acquire) != phase::dead) break;
+        if (b.shared.compare_exchange_weak(count, count - end_block::one_shared, acq_rel, relaxed))
+            return count == end_block::one_shared;
+    }
+    if (b.dropped_elsewhere.fetch_add(1, acq_rel) > 0) return false;  // a letter is under way and says how many
+    mailbox* const home = b.home;
+    home->add_ref();  // the owner may take the letter, and end, before this is done
+    bool last = false;
+    if (!home->post_drop(b))
+        for (std::uint32_t left = b.dropped_elsewhere.exchange(0, acq_rel); left > 0; --left)
+            last = drop_after_owner(b);
+    home->release();
+    return last;
+}
+
+// The letter has come: gives up what others have dropped, all but the last by counting.
+void take_back(mail& m) noexcept {
+    auto& b = static_cast<end_block&>(m);
+    const std::uint32_t dropped = b.dropped_elsewhere.exchange(0, acq_rel);
+    std::uint32_t count = b.shared.load(relaxed), moved;
+    do moved = std::min(count / end_block::one_shared, dropped);
+    while (!b.shared.compare_exchange_weak(count, count - moved * end_block::one_shared, acq_rel, relaxed));
+    const std::uint32_t local = b.local.load(relaxed) + moved - (dropped - 1);
+    b.local.store(local, relaxed);
+    const bool may_be_last = local == 1 || (local == 2 && b.rec && b.unwinds);
+    if (may_be_last) this_thread_if_any()->add_orphan(b);  // its end may run the user's code, which needs a fiber
+    else b.local.store(local - 1, relaxed);
+}
+
+bool give_up(end_block& block) noexcept {
+    thread* t = this_thread_if_any();
+    return is_owner(t, block) ? give_up_here(*t, block) : give_up_elsewhere(block);
 }
 
 }  // namespace
 
-end_block::end_block() noexcept : id{last_id.fetch_add(1, std::memory_order_relaxed) + 1} {}
+end_block::end_block() : end_block{this_thread()} {}
+
+end_block::end_block(thread& owner) noexcept : mail{&take_back}, home{owner.box}, id{owner.next_id()} {
+    ++owner.claims;
+}
 
 end_block::~end_block() {
     if (parent) release(*parent);
-    if (home) home->release();
-}
-
-// Not by recursion into the parent: a line of dead ones may be long.
-void destroy(end_block& block) noexcept {
-    for (end_block* at = &block; at;) {
-        end_block* const parent = std::exchange(at->parent, nullptr);
-        delete at;
-        at = nullptr;
-        if (!parent) return;
-        if (parent->refs.load(std::memory_order_acquire) == 1) at = parent;
-        else release(*parent);
-    }
-}
-
-void last_handle(end_block& block) noexcept {
-    if (block.state.load(std::memory_order_acquire) == phase::dead || !block.home) return drop(block);
     thread* t = this_thread_if_any();
-    if (t && t->box == block.home) {
-        // Running: it drops its own last handle. While the thread ends, all are unwound in their turn.
-        if (!block.rec || block.rec->state == run_state::running || t->unwinding) return drop(block);
-        return t->current->is_hub ? t->add_orphan(block) : unwind(*t, block);
-    }
-    mailbox* home = block.home;
-    home->add_ref();
-    auto* letter = new (std::nothrow) orphan_mail{block};
-    if (!letter) {
-        warn("no memory to tell a fiber's thread that its last handle is gone; the fiber stays");
-    } else if (!home->post(*letter)) {
-        delete letter;
-        drop(block);  // the owner has ended, and with it the fiber
-    }
-    home->release();
+    if (is_owner(t, *this)) --t->claims;
+    else home->release();
 }
 
-void* take_stack(end_block& block, const fiber_options& options, std::size_t size, std::size_t align) {
-    thread& t = this_thread();
-    if (!t.current->is_hub) t.tidy();
-    stack_pool::check_size(options.stack_size);
-    const std::size_t record_room = (sizeof(record) + 63) / 64 * 64;
-    const std::size_t reserve = record_room + size + align;
-    if (reserve > options.stack_size / 2)
-        throw std::invalid_argument("weft: the callable of a fiber fills half of its stack; give it a larger "
-                                    "stack_size or capture by pointer");
-    block.name = options.name;
-    const stack where = t.stacks.take(options.stack_size);
-    auto* top = reinterpret_cast<std::byte*>(reinterpret_cast<std::uintptr_t>(where.top) / 64 * 64 - record_room);
-    auto* rec = ::new (top) record;
-    rec->owner = &t;
-    rec->block = &block;
-    rec->where = where;
-    const auto room = (reinterpret_cast<std::uintptr_t>(top) - size) / align * align;
-    auto* stack_top = reinterpret_cast<std::byte*>(room / 16 * 16);
-    make_context(rec->ctx, stack_top, where.bottom);
-    t.records.push_back(*rec);
-    block.rec = rec;
-    block.refs.fetch_add(1, std::memory_order_relaxed);  // the fiber's own, until it ends
-    block.home = t.box;
-    t.box->add_ref();
-    block.parent = t.current->block;
-    block.parent->refs.fetch_add(1, std::memory_order_relaxed);
-    return reinterpret_cast<void*>(room);
+void retain(end_block& block) noexcept {
+    if (is_owner(this_thread_if_any(), block)) [[likely]]
+        block.local.store(block.local.load(relaxed) + 1, relaxed);
+    else block.shared.fetch_add(end_block::one_shared, relaxed);
 }
 
-void release_stack(end_block& block) noexcept {
-    record* rec = std::exchange(block.rec, nullptr);
-    thread& t = *rec->owner;
-    rec->unlink();
-    sanitizer::ended(rec->ctx.shadow);
-    const stack where = rec->where;
-    rec->~record();
-    t.stacks.give(where);
-    drop(block);
+
+void release(end_block& block) noexcept {
+    if (give_up(block)) destroy(block);
 }
 
-void set_body(end_block& block, body& made) noexcept { block.rec->function = &made; }
-
-}  // namespace detail
-}  // namespace weft
+}  // namespace weft::detail

@@ -38,23 +38,71 @@ record& destination(thread& t, end_block& target) {
     return rec;
 }
 
-message resume(thread& t, record& next) {
+// The running fiber has been switched to with `word`, and its call has still to take what came.
+message arrive(thread& t, std::uintptr_t word) {
     record& me = *t.current;
-    me.state = run_state::suspended;
-    if (me.block->unwinds && me.block->refs.load(std::memory_order_relaxed) == 1) {
-        // Nobody could ever switch back: whoever runs next unwinds it.
-        me.block->refs.fetch_add(1, std::memory_order_relaxed);
-        t.add_orphan(*me.block);
-    }
-    t.switch_to(next);
-    t.tidy();
-    if (me.incoming) [[unlikely]]
-        std::rethrow_exception(std::exchange(me.incoming, nullptr));
-    return std::move(me.inbox);
+    auto* const sent = reinterpret_cast<message*>(word & ~look_around);
+    message got = std::move(sent ? *sent : me.inbox);
+    std::exception_ptr error = std::exchange(me.incoming, nullptr);
+    t.attend(error != nullptr);
+    if (error) [[unlikely]]
+        std::rethrow_exception(std::move(error));
+    return got;
 }
 
-// An explicit fiber's function is done.
-[[noreturn]] void end_to_parent(thread& t, record& me, message&& value, std::exception_ptr error) noexcept {
+// Nobody could ever switch back to a fiber without a handle: whoever runs next unwinds it.
+void leave_behind_if_unowned(thread& t, record& me) noexcept {
+    if (me.is_hub) return;
+    me.leaves_slowly = false;
+    if (!me.block->unowned(1)) return;
+    retain(*me.block);
+    t.add_orphan(*me.block);
+}
+
+// Leaves by a switch in the library itself, and takes what has come.
+message travel(thread& t, record& next, std::uintptr_t word) {
+    record& me = *t.current;
+    if (me.leaves_slowly) leave_behind_if_unowned(t, me);
+    me.state = run_state::suspended;
+    return arrive(t, t.switch_to(next, word));
+}
+
+departure back_with(message& got) noexcept {
+    return {reinterpret_cast<void**>(got.empty() ? nullptr : &got), nullptr};
+}
+
+departure leave(thread& t, record& me, record& next) noexcept {
+    me.state = run_state::suspended;
+    next.state = run_state::running;
+    t.current = &next;
+    exchange_state(t.words, me.ctx, next.ctx);
+    return {&me.ctx.sp, next.ctx.sp};
+}
+
+[[gnu::noinline]] departure depart_slowly(end_block* target, message* values) {
+    if (!target) throw_no_fiber();
+    thread& t = this_thread();
+    t.tidy();
+    record& next = destination(t, *target);
+    record& me = *t.current;
+    if (&next == &me) {
+        if (t.slow & thread::traced) t.note_origin();
+        t.attend();
+        return {reinterpret_cast<void**>(values), nullptr};
+    }
+    const bool leaps = !(t.slow & (thread::traced | thread::long_way));
+    const bool takes_word = next.state == run_state::suspended;
+    if (values && !(leaps && takes_word)) next.inbox = std::move(*values);
+    if (!leaps) {
+        me.inbox = travel(t, next, look_around);
+        return back_with(me.inbox);
+    }
+    if (me.leaves_slowly) leave_behind_if_unowned(t, me);
+    return leave(t, me, next);
+}
+
+// An explicit fiber's function is done. @returns who goes on, with what it is sent
+record& heir_of(thread& t, record& me, message&& value, std::exception_ptr&& error) noexcept {
     end_block& block = *me.block;
     const bool exit = error && is_exit(error);
     block.state.store(phase::dead, std::memory_order_release);
@@ -80,7 +128,22 @@ message resume(thread& t, record& next) {
     }
     value = message{};
     error = nullptr;
-    leave_for_ever(t, me, *target);
+    return *target;
+}
+
+// Runs the function of the fiber that has just been started. @returns how it ended
+std::exception_ptr run(thread& t, record& me, message& value) noexcept {
+    std::exception_ptr error = std::exchange(me.incoming, nullptr);
+    try {
+        t.attend(error != nullptr);
+        if (error) return error;
+        if (me.killed) throw fiber_exit{};
+        me.block->state.store(phase::started, std::memory_order_relaxed);
+        value = me.function->run(std::move(me.inbox));
+    } catch (...) {
+        error = std::current_exception();
+    }
+    return error;
 }
 
 }  // namespace
@@ -99,53 +162,47 @@ void fiber_main(context& left) noexcept {
     thread& t = *this_thread_if_any();
     record& me = *t.current;
     sanitizer::arrived(me.ctx.shadow, &left.shadow);
-    t.tidy();
-    message value;
-    std::exception_ptr error = std::exchange(me.incoming, nullptr);
-    if (!error && !me.killed) {
-        me.block->state.store(phase::started, std::memory_order_relaxed);
-        try {
-            value = me.function->run(std::move(me.inbox));
-        } catch (...) {
-            error = std::current_exception();
-        }
-    } else if (!error) {
-        error = std::make_exception_ptr(fiber_exit{});
+    record* next;
+    {
+        message value;
+        std::exception_ptr error = run(t, me, value);
+        me.ending = true;
+        me.inbox = message{};
+        me.function->~body();
+        t.tidy();  // while this is still a fiber that can wait and be switched back to
+        next = &(me.scheduled ? me.at_end(me, std::move(error)) : heir_of(t, me, std::move(value), std::move(error)));
     }
-    me.ending = true;
-    me.inbox = message{};
-    me.function->~body();
-    t.tidy();  // while this is still a fiber that can wait and be switched back to
-    if (me.scheduled) {
-        me.block->error = std::move(error);
-        me.at_end(me);
-        fatal("a task ended and went on");
-    }
-    end_to_parent(t, me, std::move(value), std::move(error));
+    leave_for_ever(t, me, *next);
 }
 
-message switch_message(end_block* target, message&& values) {
-    if (!target) throw_no_fiber();
-    thread& t = this_thread();
-    t.tidy();
-    record& next = destination(t, *target);
-    if (&next == t.current) return std::move(values);
-    next.inbox = std::move(values);
-    return resume(t, next);
+departure depart(end_block* target, message* values) {
+    thread* const t = current_thread;
+    if (!target || !t || target->home != t->box) [[unlikely]]
+        return depart_slowly(target, values);
+    record* const next = target->rec;
+    record& me = *t->current;
+    if (!next || next->state != run_state::suspended || t->slow | me.leaves_slowly) [[unlikely]]
+        return depart_slowly(target, values);
+    return leave(*t, me, *next);
 }
+
+message arrive_slowly(std::uintptr_t word) { return arrive(*current_thread, word); }
 
 message throw_message(end_block* target, std::exception_ptr error) {
     if (!target) throw_no_fiber();
     if (!error) throw std::invalid_argument("weft: throw_into() of an empty exception_ptr; use throw_into() without "
                                             "arguments to throw fiber_exit");
     thread& t = this_thread();
+    t.tidy();
     const bool was_dead = target->state.load(std::memory_order_acquire) == phase::dead;
     if (was_dead && is_exit(error)) return message::of(fiber_exit{});
     record& next = destination(t, *target);
     if (&next == t.current) std::rethrow_exception(std::move(error));
     next.incoming = std::move(error);
-    return resume(t, next);
+    return travel(t, next, look_around);
 }
+
+fiber fiber_of(handle<end_block> block) noexcept { return fiber{std::move(block)}; }
 
 }  // namespace detail
 
@@ -176,8 +233,8 @@ void fiber::set_parent(const fiber& parent) const {
         if (at == &child)
             throw std::invalid_argument("weft: the new parent is the fiber itself or one of its descendants; the "
                                         "chain of parents would be a circle");
-    wanted.refs.fetch_add(1, std::memory_order_relaxed);
-    detail::handle<detail::end_block>{std::exchange(child.parent, &wanted)};
+    retain(wanted);
+    release(*std::exchange(child.parent, &wanted));
 }
 
 bool fiber::dead() const noexcept {

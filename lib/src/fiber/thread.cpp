@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "fiber/trace.hpp"
 
 namespace weft::detail {
 
@@ -31,7 +32,6 @@ struct ender {
         if (!t || t->current != &t->main) return;
         t->unwind_all();
         delete t;
-        current_thread = nullptr;
     }
 };
 thread_local ender at_thread_end;
@@ -60,16 +60,15 @@ thread& make_this_thread() {
     return *current_thread;
 }
 
-thread::thread() : words{thread_words::of_this_thread()}, current{&main}, box{new mailbox} {
+thread::thread()
+    : current{&main}, box{new mailbox}, words{thread_words::of_this_thread()}, slow{static_cast<std::uint8_t>(leaps() ? 0 : long_way)} {
     main.owner = this;
     main.state = run_state::running;
-    main.block = new end_block;
+    main.block = new end_block{*this};
     main.block->rec = &main;
-    main.block->home = box;
-    box->add_ref();
     main.block->unwinds = false;
     main.block->state.store(phase::started, std::memory_order_relaxed);
-    main.block->name = "main";
+    main.block->name = std::make_unique<std::string>("main");
     sanitizer::adopted(main.ctx.shadow);
 }
 
@@ -77,12 +76,26 @@ thread::~thread() {
     box->close();  // what is destroyed in it may still ask for the time, or spawn
     unwind_all();
     delete std::exchange(sched, nullptr);
-    tidy();
-    delete std::exchange(sched, nullptr);  // made by a late destructor
+    set_tracer(*this, nullptr);
     main.block->rec = nullptr;
     main.block->state.store(phase::dead, std::memory_order_release);
     release(*main.block);
-    box->release();
+    do {
+        box->deliver_all();
+        tidy();
+        delete std::exchange(sched, nullptr);  // made by a late destructor
+        current_thread = nullptr;  // from here on the counts are anybody's
+    } while (!box->end(claims) && (current_thread = this));
+}
+
+std::uint64_t thread::more_ids() noexcept {
+    static std::atomic<std::uint64_t> given_out{0};
+    return last_id_ = given_out.fetch_add(ids_at_once, std::memory_order_relaxed) + 1;
+}
+
+void thread::attend_slowly(bool thrown_at) {
+    if (slow & traced) trace_arrival(*this, thrown_at);
+    tidy();
 }
 
 namespace {
@@ -92,7 +105,7 @@ void let_go(thread& t, record& gone) noexcept {
     end_block& block = *gone.block;
     gone.~record();
     t.stacks.give(s);
-    if (block.refs.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(block);
+    release(block);
 }
 }  // namespace
 
@@ -103,16 +116,19 @@ void thread::reclaim() noexcept {
 bool thread::tidy_in_hub() noexcept {
     for (record* gone = retired.front(); gone;) {
         record* const next = retired.after(*gone);
-        if (gone->block->harmless() || gone->block->refs.load(std::memory_order_relaxed) > 1) {
+        if (gone->block->harmless() || !gone->block->unowned(1)) {
             gone->unlink();
             let_go(*this, *gone);
         }
         gone = next;
     }
-    return untidy();
+    if (retired.empty() && !orphans) slow &= ~untidy;
+    return slow & untidy;
 }
 
-void thread::bury_orphans() noexcept {
+void thread::tidy_slowly() noexcept {
+    slow &= ~untidy;
+    reclaim();
     while (orphans) {
         end_block* block = std::exchange(orphans, orphans->next_orphan);
         release(*block);  // the queue's reference, on the owner's thread
@@ -126,7 +142,7 @@ void thread::unwind_all() noexcept {
         newest->dropped = true;
         newest->refused = 0;
         main.state = run_state::suspended;
-        switch_to(*newest);
+        switch_to(*newest, look_around);
         main.incoming = nullptr;
         main.inbox = message{};
         reclaim();
@@ -138,15 +154,9 @@ void thread::unwind_all() noexcept {
 void thread::give_up(record& me) noexcept {
     unwound_in_vain(*this, me);
     me.state = run_state::suspended;
-    switch_to(main);
+    switch_to(main, look_around);
     fatal("a fiber that was given up was switched to");
 }
 
-void leave_for_ever(thread& t, record& me, record& next) noexcept {
-    t.retired.push_back(me);
-    t.current = &next;
-    next.state = run_state::running;
-    switch_final(t.words, me.ctx, next.ctx);
-}
 
 }  // namespace weft::detail

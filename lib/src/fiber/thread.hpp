@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <memory>
 
 #include <weft/detail/end_block.hpp>
 #include <weft/message.hpp>
@@ -16,6 +17,7 @@ namespace weft::detail {
 
 struct thread;
 struct parking;
+struct tracing;
 
 /// Where a fiber is, and who may move it.
 enum class run_state : std::uint8_t {
@@ -37,7 +39,8 @@ struct record : list_node {  // linked in thread::records while alive
     bool scheduled = false;       // a task: ends to the scheduler, not to its parent
     bool killed = false;          // sticks until the task ends
     bool interruptible = false;   // while parked: kill() may wake it
-    std::uint32_t eager = 0;      // calls in a row that succeeded without waiting
+    bool leaves_slowly = false;   // the hub's, and one that may be nobody's: depart() has to look
+    std::uint16_t eager = 0;      // calls in a row that succeeded without waiting
 
     std::uint64_t epoch = 0;      // counts parks; a token of an earlier one is stale
     parking* waiting = nullptr;      // while parked
@@ -52,7 +55,8 @@ struct record : list_node {  // linked in thread::records while alive
     int native = 0;               // depth of native scopes: interposed calls pass through
     body* function = nullptr;
     stack where;
-    void (*at_end)(record&) = nullptr;  // tells the scheduler that a task's function is done
+    // Tells the scheduler that a task's function is done, and how; returns who goes on.
+    record& (*at_end)(record&, std::exception_ptr&&) = nullptr;
 };
 
 /// The scheduler as the fiber floor sees it.
@@ -70,45 +74,74 @@ struct thread {
     thread();
     ~thread();
 
-    thread_words words;
+    // Why an explicit switch may not just leap, and why whoever arrives has to attend().
+    enum : std::uint8_t {
+        untidy = 1,    // something is retired or an orphan
+        traced = 2,    // set_trace()
+        long_way = 4,  // Boost's jump serves, or a sanitizer is told of each switch
+    };
+
     record* current;
+    mailbox* box;  // claimed by end blocks, counted by others
+    thread_words words;
+    std::uint8_t slow = 0;
     record main;
     scheduler_base* sched = nullptr;  // owned
-    mailbox* box;                     // counted
+    std::int64_t claims = 0;          // on the mailbox, by end blocks that this thread has made and not destroyed
     stack_pool stacks;
     list<record> records;     // every living fiber but main, oldest first
     list<record> retired;     // ended; their stacks and end blocks are let go by a fiber that runs after them
     end_block* orphans = nullptr;  // to be unwound by this thread, linked by end_block::next_orphan, counted
     bool unwinding = false;   // the thread ends: every wait fails at once
+    std::unique_ptr<tracing> trace;
 
-    /// Leaves the running fiber, whose state the caller has set, for `next`.
-    void switch_to(record& next) noexcept {
+    std::uint64_t next_id() noexcept { return last_id_ % ids_at_once == 0 ? more_ids() : ++last_id_; }
+
+    /// Leaves the running fiber, whose state the caller has set, for `next`. @returns the word of the switch back
+    std::uintptr_t switch_to(record& next, std::uintptr_t word) noexcept {
         record& me = *current;
+        if (slow & traced) [[unlikely]] note_origin();
         current = &next;
         next.state = run_state::running;
-        switch_context(words, me.ctx, next.ctx);
+        return switch_context(words, me.ctx, next.ctx, word);
+    }
+    /// For the tracer: the running fiber is being left.
+    void note_origin() noexcept;
+    /// What a fiber does as it arrives, once it has taken what was sent to it: tells the tracer, lets go of what has
+    /// ended, unwinds orphans. All of it runs the user's code: in a fiber, not in the hub's.
+    /// @throws anything  that the tracer throws
+    void attend(bool thrown_at = false) {
+        if (slow & (untidy | traced)) [[unlikely]] attend_slowly(thrown_at);
     }
     void add_orphan(end_block& block) noexcept {
+        slow |= untidy;
         block.next_orphan = orphans;
         orphans = &block;
     }
-    bool untidy() noexcept { return !retired.empty() || orphans; }
-    /// Lets go of what has ended and unwinds orphans. Runs destructors of the user's: in a fiber, not in the hub's.
+    void retire(record& rec) noexcept {
+        slow |= untidy;
+        retired.push_back(rec);
+    }
     void tidy() noexcept {
-        if (!untidy()) [[likely]]
-            return;
-        reclaim();
-        bury_orphans();
+        if (slow & untidy) [[unlikely]] tidy_slowly();
     }
     /// What of that can be done in the hub. @returns whether something is left for a fiber
     bool tidy_in_hub() noexcept;
     void reclaim() noexcept;
-    void bury_orphans() noexcept;
     void unwind_all() noexcept;
     /// Will neither run nor be unwound any more; its stack stays mapped.
     void leave_behind(record& rec) noexcept;
     /// The running fiber will not end by itself while its thread ends: its stack is left behind, for good.
     [[noreturn]] void give_up(record& me) noexcept;
+
+private:
+    static constexpr std::uint64_t ids_at_once = 1024;
+
+    std::uint64_t more_ids() noexcept;
+    void attend_slowly(bool thrown_at);
+    void tidy_slowly() noexcept;
+
+    std::uint64_t last_id_ = 0;  // at a multiple of ids_at_once they have run out
 };
 
 /// This thread's, or null while it has not used weft. Fibers never leave their thread, so a value kept across a
@@ -123,8 +156,15 @@ inline thread& this_thread() {
     return *current_thread;
 }
 
-/// The running fiber is done and `next` runs, which lets go of its stack and its end block.
-[[noreturn]] void leave_for_ever(thread& t, record& me, record& next) noexcept;
+/// The running fiber is done and `next` runs, which lets go of its stack and its end block. Inlined: no call is
+/// left open on the stack that is never returned to.
+[[noreturn, gnu::always_inline]] inline void leave_for_ever(thread& t, record& me, record& next) noexcept {
+    t.retire(me);
+    if (t.slow & thread::traced) [[unlikely]] t.note_origin();
+    t.current = &next;
+    next.state = run_state::running;
+    switch_final(t.words, me.ctx, next.ctx, look_around);
+}
 
 /// exit() has begun: main has returned, or somebody has called it.
 bool process_is_ending() noexcept;

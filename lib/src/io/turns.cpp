@@ -60,7 +60,7 @@ void refuse(const char* call) {
         std::snprintf(text, sizeof text,
                       "task %llu '%.40s' was killed and goes on although %s has answered ECANCELED %u times; it is "
                       "slowed down from now on",
-                      static_cast<unsigned long long>(me.block->id), me.block->name.c_str(), call,
+                      static_cast<unsigned long long>(me.block->id), me.block->name ? me.block->name->c_str() : "", call,
                       refusals_before_brake);
         warn(text);
     }

@@ -60,11 +60,11 @@ void scheduler::make_hub() {
     handle<end_block> block{new end_block};
     make_body<hub_body>(*block, fiber_options{.name = "hub"}, *this);
     // Its parent is main, not whoever happened to wait first.
-    thread_.main.block->refs.fetch_add(1, std::memory_order_relaxed);
+    retain(*thread_.main.block);
     release(*std::exchange(block->parent, thread_.main.block));
     block->unwinds = false;
     hub_ = block->rec;
-    hub_->is_hub = true;
+    hub_->is_hub = hub_->leaves_slowly = true;
     hub_->state = run_state::hub;
     hub_->unlink();  // not unwound with the others: it ends with the scheduler
     hub_block_ = block.get();  // whose own reference is given up with the scheduler
@@ -117,8 +117,9 @@ record& scheduler::next_turn(const record& me) noexcept {
     record& next = next_turn(me);
     next.state = run_state::running;
     if (&next == &me) return;
+    if (thread_.slow & thread::traced) [[unlikely]] thread_.note_origin();
     thread_.current = &next;
-    switch_context(thread_.words, me.ctx, next.ctx);
+    switch_context(thread_.words, me.ctx, next.ctx, look_around);
 }
 
 bool scheduler::must_die() const noexcept {
@@ -179,11 +180,15 @@ wake scheduler::park_now(parking& w) noexcept {
 
 // A wait keeps an explicit fiber alive; a task and main are kept by others.
 void scheduler::switch_pinned(record& me) noexcept {
-    const bool pinned = !me.scheduled && &me != &thread_.main;
-    if (pinned) me.block->refs.fetch_add(1, std::memory_order_relaxed);
+    const bool pinned = me.block->unwinds;
+    if (pinned) retain(*me.block);
     switch_away(me);
-    if (pinned) me.block->refs.fetch_sub(1, std::memory_order_acq_rel);
-    thread_.tidy();
+    if (pinned) release(*me.block);
+    try {
+        thread_.attend();
+    } catch (...) {
+        report(*me.block, std::current_exception());
+    }
 }
 
 void scheduler::unpark(const park_token& token) noexcept {
@@ -219,12 +224,11 @@ void scheduler::yield_on() {
     switch_pinned(me);
 }
 
-void scheduler::leave(record& me) noexcept {
+record& scheduler::after(record& ended) noexcept {
     --tasks_;
-    me.state = run_state::dead;
-    me.unlink();
-    record& next = thread_.unwinding ? thread_.main : next_turn(me);
-    leave_for_ever(thread_, me, next);
+    ended.state = run_state::dead;
+    ended.unlink();
+    return thread_.unwinding ? thread_.main : next_turn(ended);
 }
 
 void scheduler::expire() noexcept {
@@ -297,9 +301,11 @@ std::string scheduler::describe_parked() {
     const auto describe = [&](record& rec) {
         if (rec.state != run_state::parked) return;
         char line[160];
-        std::snprintf(line, sizeof line, "\n  %s %llu%s%.60s%s: waits for %.40s %p", rec.scheduled ? "task" : "fiber",
-                      static_cast<unsigned long long>(rec.block->id), rec.block->name.empty() ? "" : " '",
-                      rec.block->name.c_str(), rec.block->name.empty() ? "" : "'", rec.waiting->what, rec.waiting->on);
+        const char* const name = rec.block->name ? rec.block->name->c_str() : "";
+        const char* const quote = *name ? "'" : "";
+        std::snprintf(line, sizeof line, "\n  %s %llu%s%s%.60s%s: waits for %.40s %p", rec.scheduled ? "task" : "fiber",
+                      static_cast<unsigned long long>(rec.block->id), *name ? " " : "", quote, name, quote,
+                      rec.waiting->what, rec.waiting->on);
         text += line;
     };
     describe(thread_.main);

@@ -86,7 +86,8 @@ public:
     /// A task's first entry into the ready queue.
     void start(record& rec) noexcept;
     void kill(record& rec) noexcept;
-    [[noreturn]] void leave(record& me) noexcept;
+    /// A task's function is done. @returns who goes on
+    record& after(record& ended) noexcept;
 
     record& next_to_run() noexcept override;
     void report(end_block& block, const std::exception_ptr& error) noexcept override;

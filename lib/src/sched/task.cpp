@@ -7,16 +7,17 @@
 namespace weft::detail {
 namespace {
 
-void task_ended(record& rec) {
+record& task_ended(record& rec, std::exception_ptr&& error) {
     auto& block = static_cast<task_block&>(*rec.block);
     auto& sched = static_cast<scheduler&>(*rec.owner->sched);
+    block.error = std::move(error);
     block.was_killed = block.error && is_exit(block.error);
     block.joiners.lock();
     block.state.store(phase::dead, std::memory_order_release);
     block.rec = nullptr;
     block.joiners.grant_all();
     block.joiners.unlock();
-    sched.leave(rec);
+    return sched.after(rec);
 }
 
 struct kill_mail : mail {
@@ -41,7 +42,7 @@ void task_block::start() {
     // A task ends to the scheduler. Were its parent who spawned it, a chain of tasks that each spawn the next would
     // keep every one of them.
     end_block* const main = this_thread().main.block;
-    main->refs.fetch_add(1, std::memory_order_relaxed);
+    retain(*main);
     release(*std::exchange(parent, main));
     unwinds = false;
     rec->at_end = &task_ended;

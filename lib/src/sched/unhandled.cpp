@@ -43,7 +43,7 @@ std::string describe_error(const std::exception_ptr& error) {
 }
 
 void report_unhandled(const end_block& block, const std::exception_ptr& error) noexcept {
-    hook.load(std::memory_order_acquire)(block.id, block.name, error);
+    hook.load(std::memory_order_acquire)(block.id, block.name_text(), error);
 }
 
 }  // namespace detail

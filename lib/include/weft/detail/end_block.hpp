@@ -5,13 +5,13 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <memory>
 #include <new>
 #include <string>
 #include <utility>
 
 #include <weft/detail/export.hpp>
+#include <weft/detail/mail.hpp>
 #include <weft/message.hpp>
 
 namespace weft {
@@ -29,13 +29,23 @@ struct fiber_options {
 namespace detail {
 
 struct record;  // the part that lives on the fiber's stack and dies with it
+struct thread;
 class mailbox;
 
 enum class phase : std::uint8_t { pending, started, dead };
 
 /// Counted by handles, by children (for their parent), by waits and, while it lives, by the fiber itself.
-struct WEFT_API end_block {
-    end_block() noexcept;
+///
+/// Counts without an atomic read-modify-write on the owner's thread (after Choi, Shull and Torrellas, "Biased
+/// Reference Counting", PACT 2018). A reference is counted in `local` when the owner's thread takes it and in
+/// `shared` when another one does; it does not remember where, so either side may have to give up the other's.
+/// The sum is what counts.
+struct WEFT_API end_block : mail {
+    static constexpr std::uint32_t owners_share = 1;  // in `shared`, until `local` has come to nothing
+    static constexpr std::uint32_t one_shared = 2;
+
+    end_block();
+    explicit end_block(thread& owner) noexcept;
     end_block(const end_block&) = delete;
     end_block& operator=(const end_block&) = delete;
     virtual ~end_block();
@@ -43,34 +53,31 @@ struct WEFT_API end_block {
     /// Its destruction runs nothing of the user's.
     virtual bool harmless() const noexcept { return false; }
 
-    std::atomic<std::uint32_t> refs{1};
+    std::string name_text() const { return name ? *name : std::string{}; }
+
+    /// For the owner: nobody holds more than these references of its own.
+    bool unowned(std::uint32_t by_owner) const noexcept {
+        return local.load(std::memory_order_relaxed) == by_owner &&
+               shared.load(std::memory_order_acquire) == owners_share;
+    }
+
+    // Stored by the owner's thread alone while that lives, by anybody afterwards.
+    std::atomic<std::uint32_t> local{1};
+    std::atomic<std::uint32_t> shared{owners_share};
+    std::atomic<std::uint32_t> dropped_elsewhere{0};  // references on their way to the owner, who gives them up
     std::atomic<phase> state{phase::pending};
-    std::uint64_t id;
-    record* rec = nullptr;        // the owning thread's; null before it is made and once dead
-    mailbox* home = nullptr;      // the owning thread's, counted
-    end_block* parent = nullptr;  // counted
-    std::exception_ptr error;     // why it ended, readable once state is dead
-    end_block* next_orphan = nullptr;
     bool unwinds = true;  // when only the fiber itself is left: an explicit one; constant once it is shared
-    std::string name;
+    mailbox* home;        // the owning thread's, claimed
+    record* rec = nullptr;        // the owning thread's; null before it is made and once dead
+    end_block* parent = nullptr;  // counted; the owning thread's
+    end_block* next_orphan = nullptr;
+    std::uint64_t id;
+    std::unique_ptr<std::string> name;  // null for none
 };
 
-WEFT_API void destroy(end_block& block) noexcept;
-/// Takes over the reference of a handle that may be the last one beside the fiber's own: unwinds the fiber, or asks
-/// its thread to.
-WEFT_API void last_handle(end_block& block) noexcept;
-
-inline void release(end_block& block) noexcept {
-    std::uint32_t count = block.refs.load(std::memory_order_relaxed);
-    // Nobody but the owner's thread may take the count from two to one: the one left could be the living fiber's.
-    while (count != 2 || !block.unwinds) {
-        if (block.refs.compare_exchange_weak(count, count - 1, std::memory_order_acq_rel, std::memory_order_relaxed)) {
-            if (count == 1) destroy(block);
-            return;
-        }
-    }
-    last_handle(block);
-}
+WEFT_API void retain(end_block& block) noexcept;
+/// Gives up a reference, which may unwind the fiber.
+WEFT_API void release(end_block& block) noexcept;
 
 /// Counted pointer to an end block.
 template <class Block>
@@ -79,7 +86,7 @@ public:
     handle() noexcept = default;
     explicit handle(Block* adopted) noexcept : block_{adopted} {}
     handle(const handle& other) noexcept : block_{other.block_} {
-        if (block_) block_->refs.fetch_add(1, std::memory_order_relaxed);
+        if (block_) retain(*block_);
     }
     handle(handle&& other) noexcept : block_{std::exchange(other.block_, nullptr)} {}
     handle& operator=(handle other) noexcept {
@@ -91,7 +98,7 @@ public:
     }
 
     static handle share(Block* block) noexcept {
-        if (block) block->refs.fetch_add(1, std::memory_order_relaxed);
+        if (block) retain(*block);
         return handle{block};
     }
 
@@ -119,11 +126,15 @@ WEFT_API void set_body(end_block& block, body& made) noexcept;
 template <class Body, class... Args>
 void make_body(end_block& block, const fiber_options& options, Args&&... args) {
     void* room = take_stack(block, options, sizeof(Body), alignof(Body));
-    try {
+    if constexpr (std::is_nothrow_constructible_v<Body, Args&&...>) {
         set_body(block, *::new (room) Body(std::forward<Args>(args)...));
-    } catch (...) {
-        release_stack(block);
-        throw;
+    } else {
+        try {
+            set_body(block, *::new (room) Body(std::forward<Args>(args)...));
+        } catch (...) {
+            release_stack(block);
+            throw;
+        }
     }
 }
 
