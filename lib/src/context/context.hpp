@@ -39,6 +39,15 @@ void make_context(context& c, std::byte* top, std::byte* bottom) noexcept;
 /// The word of a switch that says: what has arrived lies in the record.
 inline constexpr std::uintptr_t look_around = 1;
 
+/// Of a context that was left by a leap and begins anew: as one just made.
+inline void renew_context(context& c) noexcept {
+    c.exceptions = {};
+    c.error_number = 0;
+#if defined(WEFT_HAS_LEAP)
+    renew_frame(c.sp);
+#endif
+}
+
 /// weft's own jump serves; set by the first make_context(), and constant from then on.
 extern std::atomic<bool> own_jump;
 void jump_boost(context& from, context& to) noexcept;

@@ -28,6 +28,11 @@ namespace weft::detail {
     __builtin_unreachable();
 }
 
+// Gives the frame the caller's floating point control, as making one does.
+inline void renew_frame(void* frame) noexcept {
+    asm volatile("stmxcsr (%0)\n\tfnstcw 4(%0)" : : "r"(frame) : "memory");
+}
+
 }  // namespace weft::detail
 
 #endif

@@ -1,4 +1,7 @@
+// How a fiber gets its stack, and what becomes of the stack afterwards.
+#include <new>
 #include <stdexcept>
+#include <utility>
 
 #include "fiber/thread.hpp"
 
@@ -7,47 +10,108 @@ namespace weft {
 std::size_t default_stack_size() noexcept { return std::size_t{WEFT_DEFAULT_STACK_KIB} * 1024; }
 
 namespace detail {
+namespace {
+
+constexpr std::size_t line = 64;
+constexpr std::size_t usual_body = 2 * line;  // room for what most callables capture
+
+constexpr std::uintptr_t down(std::uintptr_t at, std::size_t align) noexcept { return at / align * align; }
+
+// At the top of the stack its record, then room for the body, then frames.
+struct plan {
+    std::byte* record_at;
+    std::byte* room;
+};
+plan plan_of(const stack& where, std::size_t body_size) noexcept {
+    const auto rec = down(reinterpret_cast<std::uintptr_t>(where.top) - sizeof(record), line);
+    const auto room = down(rec - body_size, line);
+    return {reinterpret_cast<std::byte*>(rec), reinterpret_cast<std::byte*>(room)};
+}
+
+[[noreturn]] void throw_too_large() {
+    throw std::invalid_argument("weft: the callable of a fiber fills half of its stack; give it a larger stack_size "
+                                "or capture by pointer");
+}
+
+record& new_record(thread& t, std::size_t stack_size, std::size_t size, std::size_t align) {
+    stack_pool::check_size(stack_size);
+    const std::size_t room = std::max(usual_body, size + (align > line ? align : 0));
+    if (sizeof(record) + room > stack_size / 2) throw_too_large();
+    const stack where = t.stacks.take(stack_size);
+    const plan at = plan_of(where, room);
+    auto* rec = ::new (at.record_at) record;
+    rec->owner = &t;
+    rec->where = where;
+    rec->stack_size = stack_size;
+    rec->room = at.room;
+    make_context(rec->ctx, at.room, where.bottom);
+    return *rec;
+}
+
+std::byte* place_in(const record& rec, std::size_t size, std::size_t align) noexcept {
+    const auto end = reinterpret_cast<std::uintptr_t>(&rec);
+    auto* const at = reinterpret_cast<std::byte*>(down(end - size, std::max(align, alignof(void*))));
+    return at < rec.room ? nullptr : at;
+}
+
+}  // namespace
 
 void* take_stack(end_block& block, const fiber_options& options, std::size_t size, std::size_t align) {
-    thread& t = this_thread();
-    if (!t.current->is_hub) t.tidy();
-    stack_pool::check_size(options.stack_size);
-    const std::size_t record_room = (sizeof(record) + 63) / 64 * 64;
-    const std::size_t reserve = record_room + size + align;
-    if (reserve > options.stack_size / 2)
-        throw std::invalid_argument("weft: the callable of a fiber fills half of its stack; give it a larger "
-                                    "stack_size or capture by pointer");
-    std::unique_ptr<std::string> name = options.name.empty() ? nullptr : std::make_unique<std::string>(options.name);
-    const stack where = t.stacks.take(options.stack_size);
-    auto* top = reinterpret_cast<std::byte*>(reinterpret_cast<std::uintptr_t>(where.top) / 64 * 64 - record_room);
-    auto* rec = ::new (top) record;
-    rec->owner = &t;
+    thread& t = *current_thread;  // the block's
+    if (t.slow & thread::untidy && !t.current->is_hub) t.tidy();
+    if (!options.name.empty()) block.name = std::make_unique<std::string>(options.name);
+    record* rec = t.warm;
+    std::byte* place = nullptr;
+    if (rec && rec->stack_size == options.stack_size) place = place_in(*rec, size, align);
+    if (place) {
+        t.warm = rec->next_ready;
+        --t.warm_count;
+        renew_context(rec->ctx);
+    } else {
+        rec = &new_record(t, options.stack_size, size, align);
+        place = place_in(*rec, size, align);
+    }
+    // Every body is derived from `body` first and once, so that is where it begins.
+    rec->function = reinterpret_cast<body*>(place);
     rec->block = &block;
-    rec->where = where;
-    const auto room = (reinterpret_cast<std::uintptr_t>(top) - size) / align * align;
-    auto* stack_top = reinterpret_cast<std::byte*>(room / 16 * 16);
-    make_context(rec->ctx, stack_top, where.bottom);
     t.records.push_back(*rec);
-    block.name = std::move(name);
     block.rec = rec;
-    retain(block);  // the fiber's own, until it ends
+    count_here(block);  // the fiber's own, until it ends
     block.parent = t.current->block;
-    retain(*block.parent);
-    return reinterpret_cast<void*>(room);
+    count_here(*block.parent);
+    return place;
 }
 
 void release_stack(end_block& block) noexcept {
-    record* rec = std::exchange(block.rec, nullptr);
-    thread& t = *rec->owner;
-    rec->unlink();
-    sanitizer::ended(rec->ctx.shadow);
-    const stack where = rec->where;
-    rec->~record();
-    t.stacks.give(where);
+    record& rec = *std::exchange(block.rec, nullptr);
+    rec.unlink();
+    rec.owner->let_go_of_stack(rec);
     release(block);
 }
 
-void set_body(end_block& block, body& made) noexcept { block.rec->function = &made; }
+bool thread::keep_warm(record& rec) noexcept {
+    if (warm_count >= stack_pool::warm_limit || slow & long_way) return false;
+    static_cast<life&>(rec) = life{};
+    rec.next_ready = warm;
+    warm = &rec;
+    ++warm_count;
+    return true;
+}
+
+void thread::cool_down() noexcept {
+    while (record* rec = warm) {
+        warm = rec->next_ready;
+        --warm_count;
+        let_go_of_stack(*rec);
+    }
+}
+
+void thread::let_go_of_stack(record& rec) noexcept {
+    sanitizer::ended(rec.ctx.shadow);
+    const stack where = rec.where;
+    rec.~record();
+    stacks.give(where);
+}
 
 }  // namespace detail
 }  // namespace weft

@@ -1,6 +1,8 @@
 #include <weft/detail/end_block.hpp>
 
 #include <algorithm>
+#include <iterator>
+#include <new>
 
 #include "base/check.hpp"
 #include "fiber/thread.hpp"
@@ -47,7 +49,7 @@ void unwind(thread& t, end_block& block) noexcept {
     record& gone = *block.rec;
     record& me = *t.current;
     end_block* const parent = std::exchange(block.parent, me.block);
-    retain(*me.block);
+    count_here(*me.block);
     gone.incoming = std::make_exception_ptr(fiber_exit{});
     gone.dropped = true;
     me.state = run_state::suspended;
@@ -133,6 +135,34 @@ bool give_up(end_block& block) noexcept {
 
 }  // namespace
 
+// Small blocks come and go with their fibers; malloc's own cache takes longer than all the rest of a short life.
+constexpr std::uint32_t most_spares = 4096;
+
+void** spares_for(thread& t, std::size_t size) noexcept {
+    const std::size_t index = (size - 1) / thread::block_unit;
+    return index < std::size(t.spare_blocks) ? &t.spare_blocks[index] : nullptr;
+}
+
+void* end_block::operator new(std::size_t size) {
+    thread* const t = this_thread_if_any();
+    void** const spares = t ? spares_for(*t, size) : nullptr;
+    if (!spares || !*spares)
+        return ::operator new((size + thread::block_unit - 1) / thread::block_unit * thread::block_unit);
+    void* const at = *spares;
+    *spares = *static_cast<void**>(at);
+    --t->spares;
+    return at;
+}
+
+void end_block::operator delete(void* at, std::size_t size) noexcept {
+    thread* const t = this_thread_if_any();
+    void** const spares = t && t->spares < most_spares ? spares_for(*t, size) : nullptr;
+    if (!spares) return ::operator delete(at);
+    *static_cast<void**>(at) = *spares;
+    *spares = at;
+    ++t->spares;
+}
+
 end_block::end_block() : end_block{this_thread()} {}
 
 end_block::end_block(thread& owner) noexcept : mail{&take_back}, home{owner.box}, id{owner.next_id()} {
@@ -147,8 +177,7 @@ end_block::~end_block() {
 }
 
 void retain(end_block& block) noexcept {
-    if (is_owner(this_thread_if_any(), block)) [[likely]]
-        block.local.store(block.local.load(relaxed) + 1, relaxed);
+    if (is_owner(this_thread_if_any(), block)) [[likely]] count_here(block);
     else block.shared.fetch_add(end_block::one_shared, relaxed);
 }
 

@@ -102,7 +102,7 @@ departure leave(thread& t, record& me, record& next) noexcept {
 }
 
 // An explicit fiber's function is done. @returns who goes on, with what it is sent
-record& heir_of(thread& t, record& me, message&& value, std::exception_ptr&& error) noexcept {
+record& heir_of(thread& t, record& me, message& value, std::exception_ptr& error) noexcept {
     end_block& block = *me.block;
     const bool exit = error && is_exit(error);
     block.state.store(phase::dead, std::memory_order_release);
@@ -126,9 +126,12 @@ record& heir_of(thread& t, record& me, message&& value, std::exception_ptr&& err
         WEFT_CHECK(t.sched, "a fiber ended with nobody to go on");
         target = &t.sched->next_to_run();
     }
-    value = message{};
-    error = nullptr;
     return *target;
+}
+
+std::uintptr_t word_for(const thread& t, record& next) noexcept {
+    if (t.slow || next.incoming) return look_around;
+    return next.inbox.empty() ? 0 : reinterpret_cast<std::uintptr_t>(&next.inbox);
 }
 
 // Runs the function of the fiber that has just been started. @returns how it ended
@@ -159,20 +162,32 @@ bool is_exit(const std::exception_ptr& error) noexcept {
 }
 
 void fiber_main(context& left) noexcept {
-    thread& t = *this_thread_if_any();
-    record& me = *t.current;
-    sanitizer::arrived(me.ctx.shadow, &left.shadow);
-    record* next;
-    {
-        message value;
-        std::exception_ptr error = run(t, me, value);
-        me.ending = true;
-        me.inbox = message{};
-        me.function->~body();
-        t.tidy();  // while this is still a fiber that can wait and be switched back to
-        next = &(me.scheduled ? me.at_end(me, std::move(error)) : heir_of(t, me, std::move(value), std::move(error)));
+    sanitizer::arrived(current_thread->current->ctx.shadow, &left.shadow);
+    for (;;) {
+        thread& t = *current_thread;
+        record& me = *t.current;
+        record* next;
+        {
+            message value;
+            std::exception_ptr error = run(t, me, value);
+            me.ending = true;
+            me.inbox = message{};
+            me.function->~body();
+            t.tidy();  // while this is still a fiber that can wait and be switched back to
+            next = &(me.scheduled ? me.at_end(me, std::move(error)) : heir_of(t, me, value, error));
+        }
+        end_block& block = *me.block;
+        const bool done = block.local.load(std::memory_order_relaxed) > 1 && t.keep_warm(me);
+        if (done) release(block);
+        else t.retire(me);
+        if (t.slow & thread::traced) [[unlikely]] t.note_origin();
+        t.current = next;
+        next->state = run_state::running;
+        if (!done) switch_final(t.words, me.ctx, next->ctx, look_around);
+        // Left by a leap, for there is no call on this stack that a return could match; comes back for another life.
+        exchange_state(t.words, me.ctx, next->ctx);
+        leap(&me.ctx.sp, next->ctx.sp, word_for(t, *next));
     }
-    leave_for_ever(t, me, *next);
 }
 
 departure depart(end_block* target, message* values) {
@@ -181,8 +196,13 @@ departure depart(end_block* target, message* values) {
         return depart_slowly(target, values);
     record* const next = target->rec;
     record& me = *t->current;
-    if (!next || next->state != run_state::suspended || t->slow | me.leaves_slowly) [[unlikely]]
+    if (!next || t->slow | me.leaves_slowly) [[unlikely]]
         return depart_slowly(target, values);
+    if (next->state != run_state::suspended) {
+        if (next->state != run_state::pending || next->scheduled) [[unlikely]]
+            return depart_slowly(target, values);
+        if (values) next->inbox = std::move(*values);
+    }
     return leave(*t, me, *next);
 }
 

@@ -84,8 +84,14 @@ thread::~thread() {
         box->deliver_all();
         tidy();
         delete std::exchange(sched, nullptr);  // made by a late destructor
+        cool_down();
         current_thread = nullptr;  // from here on the counts are anybody's
     } while (!box->end(claims) && (current_thread = this));
+    for (void*& spare : spare_blocks)
+        while (void* const at = spare) {
+            spare = *static_cast<void**>(at);
+            ::operator delete(at);
+        }
 }
 
 std::uint64_t thread::more_ids() noexcept {
@@ -100,11 +106,8 @@ void thread::attend_slowly(bool thrown_at) {
 
 namespace {
 void let_go(thread& t, record& gone) noexcept {
-    sanitizer::ended(gone.ctx.shadow);
-    const stack s = gone.where;
     end_block& block = *gone.block;
-    gone.~record();
-    t.stacks.give(s);
+    t.let_go_of_stack(gone);
     release(block);
 }
 }  // namespace

@@ -30,33 +30,37 @@ enum class run_state : std::uint8_t {
     dead,
 };
 
-/// At the top of the fiber's stack; a thread's main fiber has its own inside struct thread.
-struct record : list_node {  // linked in thread::records while alive
-    // What a switch touches, in one cache line.
-    context ctx;
-    record* next_ready = nullptr;
+/// What begins anew when the stack of an ended fiber serves the next one.
+struct life {
+    record* next_ready = nullptr;  // also links the warm stacks
     run_state state = run_state::pending;
     bool scheduled = false;       // a task: ends to the scheduler, not to its parent
     bool killed = false;          // sticks until the task ends
     bool interruptible = false;   // while parked: kill() may wake it
     bool leaves_slowly = false;   // the hub's, and one that may be nobody's: depart() has to look
+    bool is_hub = false;
+    bool ending = false;          // its function is done: nothing is thrown into the destructors that follow
+    bool dropped = false;         // being unwound for want of handles: an error goes to the report
     std::uint16_t eager = 0;      // calls in a row that succeeded without waiting
+    std::uint16_t refused = 0;    // waits that answered a kill with an error
+    int native = 0;               // depth of native scopes: interposed calls pass through
+};
 
+/// At the top of the fiber's stack; a thread's main fiber has its own inside struct thread.
+struct record : list_node, life {  // linked in thread::records while alive
+    context ctx;                  // with what stands before it, what a switch touches: one cache line
     std::uint64_t epoch = 0;      // counts parks; a token of an earlier one is stale
-    parking* waiting = nullptr;      // while parked
+    parking* waiting = nullptr;   // while parked
+    // Tells the scheduler that a task's function is done, and how; returns who goes on.
+    record& (*at_end)(record&, std::exception_ptr&&) = nullptr;
     thread* owner = nullptr;
     end_block* block = nullptr;
     std::exception_ptr incoming;  // instead of the inbox
     message inbox;                // for the switch that resumes it
-    bool is_hub = false;
-    bool ending = false;          // its function is done: nothing is thrown into the destructors that follow
-    bool dropped = false;         // being unwound for want of handles: an error goes to the report
-    std::uint32_t refused = 0;    // waits that answered a kill with an error
-    int native = 0;               // depth of native scopes: interposed calls pass through
     body* function = nullptr;
     stack where;
-    // Tells the scheduler that a task's function is done, and how; returns who goes on.
-    record& (*at_end)(record&, std::exception_ptr&&) = nullptr;
+    std::size_t stack_size = 0;   // as it was asked for
+    std::byte* room = nullptr;    // the body lies between here and the record
 };
 
 /// The scheduler as the fiber floor sees it.
@@ -89,11 +93,17 @@ struct thread {
     scheduler_base* sched = nullptr;  // owned
     std::int64_t claims = 0;          // on the mailbox, by end blocks that this thread has made and not destroyed
     stack_pool stacks;
+    record* warm = nullptr;   // of ended fibers: each stands in fiber_main(), ready for another life
+    std::size_t warm_count = 0;
     list<record> records;     // every living fiber but main, oldest first
     list<record> retired;     // ended; their stacks and end blocks are let go by a fiber that runs after them
     end_block* orphans = nullptr;  // to be unwound by this thread, linked by end_block::next_orphan, counted
     bool unwinding = false;   // the thread ends: every wait fails at once
     std::unique_ptr<tracing> trace;
+    // Memory of end blocks for the next ones, by size in units of block_unit; each list linked by its first words.
+    static constexpr std::size_t block_unit = 64;
+    void* spare_blocks[4] = {};
+    std::uint32_t spares = 0;
 
     std::uint64_t next_id() noexcept { return last_id_ % ids_at_once == 0 ? more_ids() : ++last_id_; }
 
@@ -128,6 +138,11 @@ struct thread {
     /// What of that can be done in the hub. @returns whether something is left for a fiber
     bool tidy_in_hub() noexcept;
     void reclaim() noexcept;
+    /// Keeps the stack of the running fiber, which has ended and leaves next. @returns false if there are enough
+    bool keep_warm(record& rec) noexcept;
+    /// Gives the warm stacks back to the pool.
+    void cool_down() noexcept;
+    void let_go_of_stack(record& rec) noexcept;
     void unwind_all() noexcept;
     /// Will neither run nor be unwound any more; its stack stays mapped.
     void leave_behind(record& rec) noexcept;
@@ -156,14 +171,9 @@ inline thread& this_thread() {
     return *current_thread;
 }
 
-/// The running fiber is done and `next` runs, which lets go of its stack and its end block. Inlined: no call is
-/// left open on the stack that is never returned to.
-[[noreturn, gnu::always_inline]] inline void leave_for_ever(thread& t, record& me, record& next) noexcept {
-    t.retire(me);
-    if (t.slow & thread::traced) [[unlikely]] t.note_origin();
-    t.current = &next;
-    next.state = run_state::running;
-    switch_final(t.words, me.ctx, next.ctx, look_around);
+/// Counts a reference, on the owner's thread.
+inline void count_here(end_block& block) noexcept {
+    block.local.store(block.local.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
 /// exit() has begun: main has returned, or somebody has called it.

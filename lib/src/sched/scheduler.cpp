@@ -22,7 +22,7 @@ namespace detail {
 namespace {
 
 // After so many failed waits a fiber that is being unwound with its thread will not end by itself.
-constexpr std::uint32_t unwinding_patience = 1000;
+constexpr std::uint16_t unwinding_patience = 1000;
 
 struct hub_body final : body {
     explicit hub_body(scheduler& s) noexcept : sched{s} {}

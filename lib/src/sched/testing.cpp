@@ -75,7 +75,7 @@ census count() {
     detail::thread& t = detail::this_thread();
     t.tidy();
     auto& sched = detail::scheduler::here();
-    census c{sched.tasks(), 0, t.stacks.in_use(), static_cast<std::size_t>(sched.drive().expected)};
+    census c{sched.tasks(), 0, t.stacks.in_use() - t.warm_count, static_cast<std::size_t>(sched.drive().expected)};
     for (detail::record* rec = t.records.front(); rec; rec = t.records.after(*rec)) ++c.fibers;
     return c;
 }

@@ -50,6 +50,13 @@ struct WEFT_API end_block : mail {
     end_block& operator=(const end_block&) = delete;
     virtual ~end_block();
 
+    static void* operator new(std::size_t size);
+    static void operator delete(void* at, std::size_t size) noexcept;
+    static void* operator new(std::size_t size, std::align_val_t align) { return ::operator new(size, align); }
+    static void operator delete(void* at, std::size_t, std::align_val_t align) noexcept {
+        ::operator delete(at, align);
+    }
+
     /// Its destruction runs nothing of the user's.
     virtual bool harmless() const noexcept { return false; }
 
@@ -117,20 +124,19 @@ struct body {
     virtual message run(message&& first) = 0;
 };
 
-/// Gives `block` a stack with room for a body; release_stack() undoes it if the body cannot be made.
+/// Gives `block` a stack and returns the place for its body there; release_stack() undoes it if that cannot be made.
 WEFT_API void* take_stack(end_block& block, const fiber_options& options, std::size_t size, std::size_t align);
 WEFT_API void release_stack(end_block& block) noexcept;
-WEFT_API void set_body(end_block& block, body& made) noexcept;
 
 /// Puts a Body, made of `args`, on a new stack; the fiber is then pending.
 template <class Body, class... Args>
 void make_body(end_block& block, const fiber_options& options, Args&&... args) {
     void* room = take_stack(block, options, sizeof(Body), alignof(Body));
     if constexpr (std::is_nothrow_constructible_v<Body, Args&&...>) {
-        set_body(block, *::new (room) Body(std::forward<Args>(args)...));
+        ::new (room) Body(std::forward<Args>(args)...);
     } else {
         try {
-            set_body(block, *::new (room) Body(std::forward<Args>(args)...));
+            ::new (room) Body(std::forward<Args>(args)...);
         } catch (...) {
             release_stack(block);
             throw;
