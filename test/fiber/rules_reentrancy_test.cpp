@@ -149,6 +149,36 @@ TASK_TEST("a value whose move starts the very fiber that it is sent to arrives t
     });
 }
 
+TASK_TEST("a value whose move in its receiver goes back to the sender is received after all") {
+    for (const bool started : {false, true}) {
+        CAPTURE(started);
+        at_each_move([started](trap& t) {
+            const fiber here = fiber::current();
+            int touchies = 0;
+            fiber f{[&](message in) {
+                for (;;) {
+                    touchies += in.holds<touchy>();
+                    in = message{};
+                    in = here.switch_to();
+                }
+            }};
+            if (started) f.switch_to();
+            bool went_back = false;
+            t.action = [&] {
+                if (fiber::current() != f) return;
+                went_back = true;
+                CHECK(here.switch_to("back").as<int>() == 8);
+            };
+            message back = f.switch_to(touchy{1, t});
+            if (went_back) {
+                CHECK(back.as<std::string>() == "back");
+                CHECK(f.switch_to(8).empty());
+            }
+            CHECK(touchies == 1);
+        });
+    }
+}
+
 TASK_TEST("a value whose move ends the very fiber that it is sent to goes to that one's living ancestor") {
     at_each_move([](trap& t) {
         fiber f{[] { to_parent(); }};
