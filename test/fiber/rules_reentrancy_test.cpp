@@ -1,5 +1,6 @@
 // User code that the library runs on its way, moves and destructors, and that switches itself.
 #include <functional>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -279,11 +280,16 @@ TASK_TEST("values that nobody takes may switch as they are destroyed, and be ans
         fiber to;
         int answer = 0;
     };
-    fiber f{[] {}};  // takes nothing: the library destroys the first value
-    CHECK(f.switch_to(talkative{fiber::current()}).as<std::string>() == "a last word");
-    CHECK_FALSE(f.dead());
-    CHECK(f.switch_to(4).empty());
-    CHECK(f.dead());
+    const auto answers = [](auto value) {
+        fiber f{[] {}};  // takes nothing: the library destroys the first value
+        CHECK(f.switch_to(std::move(value)).template as<std::string>() == "a last word");
+        CHECK_FALSE(f.dead());
+        CHECK(f.switch_to(4).empty());
+        CHECK(f.dead());
+    };
+    answers(talkative{fiber::current()});
+    answers(std::make_unique<talkative>(fiber::current()));
+    answers(std::make_shared<talkative>(fiber::current()));
 }
 
 TASK_TEST("values of a refused switch may switch as they are destroyed") {
