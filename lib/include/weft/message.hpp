@@ -64,7 +64,7 @@ public:
     message(message&& other) noexcept { take_from(other); }
     message& operator=(message&& other) noexcept {
         if (this != &other) {
-            clear();
+            message before = std::move(*this);  // whose destructors may assign to this one
             take_from(other);
         }
         return *this;

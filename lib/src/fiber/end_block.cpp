@@ -50,13 +50,17 @@ void unwind(thread& t, end_block& block) noexcept {
     record& me = *t.current;
     end_block* const parent = std::exchange(block.parent, me.block);
     count_here(*me.block);
-    gone.incoming = std::make_exception_ptr(fiber_exit{});
+    gone.owes_exit = true;
     gone.dropped = true;
     t.switch_to(gone, look_around);
-    t.attend();
     me.incoming = nullptr;
     me.inbox = message{};
-    release(*std::exchange(block.parent, parent));
+    try {
+        t.attend();
+    } catch (...) {
+        report_unhandled(*me.block, std::current_exception());
+    }
+    restore_parent(block, parent);
     if (block.state.load(relaxed) != phase::dead) {
         // Still suspended. With a new handle it lives on; without one it stays until its thread ends.
         gone.dropped = false;
@@ -73,7 +77,6 @@ void last_handle(thread& t, end_block& block) noexcept {
         t.slow |= thread::careful;
         return drop(block);
     }
-    if (t.unwinding) return drop(block);  // all are unwound in their turn
     t.current->is_hub ? t.add_orphan(block) : unwind(t, block);
 }
 
@@ -175,11 +178,17 @@ end_block::~end_block() {
     else home->release();
 }
 
+void restore_parent(end_block& block, end_block* parent) noexcept {
+    // Unless that has become its descendant meanwhile.
+    for (const end_block* at = parent; at; at = at->parent)
+        if (at == &block) return release(*parent);
+    release(*std::exchange(block.parent, parent));
+}
+
 void retain(end_block& block) noexcept {
     if (is_owner(this_thread_if_any(), block)) [[likely]] count_here(block);
     else block.shared.fetch_add(end_block::one_shared, relaxed);
 }
-
 
 void release(end_block& block) noexcept {
     if (give_up(block)) destroy(block);

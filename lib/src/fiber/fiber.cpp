@@ -38,15 +38,28 @@ record& destination(thread& t, end_block& target) {
     return rec;
 }
 
+// Not into destructors that an unwinding, or the end of a fiber, has called: then at a later switch.
+void throw_what_is_owed(thread& t, record& me) {
+    if (!me.owes_exit) return;
+    if (t.words.exceptions->uncaught != 0 || me.ending) {
+        t.slow |= thread::careful;
+        return;
+    }
+    me.owes_exit = false;
+    throw fiber_exit{};
+}
+
 // The running fiber has been switched to with `word`, and its call has still to take what came.
 message arrive(thread& t, std::uintptr_t word) {
     record& me = *t.current;
     auto* const sent = reinterpret_cast<message*>(word & ~look_around);
     message got = std::move(sent ? *sent : me.inbox);
     std::exception_ptr error = std::exchange(me.incoming, nullptr);
-    t.attend(error != nullptr);
+    t.attend(error || me.owes_exit);
     if (error) [[unlikely]]
         std::rethrow_exception(std::move(error));
+    if (me.owes_exit) [[unlikely]]
+        throw_what_is_owed(t, me);
     return got;
 }
 
@@ -67,32 +80,38 @@ message travel(thread& t, record& next, std::uintptr_t word) {
     return arrive(t, t.switch_to(next, word));
 }
 
+// Who takes the end of the running fiber; null if nobody can.
+record* taker(const thread& t, const record& me) noexcept {
+    const end_block& heir = nearest_living(*me.block->parent);
+    return heir.home == t.box && heir.rec && can_be_switched_to(*heir.rec) ? heir.rec : nullptr;
+}
+
 // An explicit fiber's function is done. @returns who goes on, with what it is sent
 record& heir_of(thread& t, record& me, message& value, std::exception_ptr& error) noexcept {
-    end_block& block = *me.block;
-    const bool exit = error && is_exit(error);
-    block.state.store(phase::dead, std::memory_order_release);
-    block.rec = nullptr;
-    me.state = run_state::dead;
-    me.unlink();
-
-    end_block& heir = nearest_living(block);
-    record* target = t.unwinding ? &t.main : heir.home == t.box ? heir.rec : nullptr;
-    const bool switchable = target && can_be_switched_to(*target);
-    if (error && !exit && (me.dropped || !switchable)) {
-        if (t.sched) t.sched->report(block, error);
-        else warn("an exception left a fiber that was being unwound, and nobody was there to observe it");
+    // While this is still a fiber that can be switched back to: destructors of values and errors may switch.
+    if (error && is_exit(error)) {
+        value = message::of(fiber_exit{});
+        error = nullptr;
+    } else if (error && (me.dropped || !taker(t, me))) {
+        report_unhandled(*me.block, error);
         error = nullptr;
     }
-    if (switchable) {
-        if (exit) target->inbox = message::of(fiber_exit{});
-        else if (error) target->incoming = std::move(error);
-        else target->inbox = std::move(value);
-    } else {
-        WEFT_CHECK(t.sched, "a fiber ended with nobody to go on");
-        target = &t.sched->next_to_run();
+    if (!taker(t, me)) value = message{};
+    t.tidy();
+
+    record* const target = taker(t, me);
+    me.block->state.store(phase::dead, std::memory_order_release);
+    me.block->rec = nullptr;
+    me.state = run_state::dead;
+    me.unlink();
+    if (target) {
+        target->incoming = std::move(error);
+        target->inbox = std::move(value);
+        return *target;
     }
-    return *target;
+    if (t.unwinding) return t.main;
+    WEFT_CHECK(t.sched, "a fiber ended with nobody to go on");
+    return t.sched->next_to_run();
 }
 
 std::uintptr_t word_for(const thread& t, record& next) noexcept {
@@ -101,14 +120,14 @@ std::uintptr_t word_for(const thread& t, record& next) noexcept {
 }
 
 // Runs the function of the fiber that has just been started. @returns how it ended
-std::exception_ptr run(thread& t, record& me, message& value) noexcept {
+std::exception_ptr run(thread& t, record& me, message& first, message& value) noexcept {
     std::exception_ptr error = std::exchange(me.incoming, nullptr);
     try {
-        t.attend(error != nullptr);
+        if (!me.is_hub) t.attend(error || me.owes_exit);
         if (error) return error;
-        if (me.killed) throw fiber_exit{};
+        if (me.killed || me.owes_exit) throw fiber_exit{};
         me.block->state.store(phase::started, std::memory_order_relaxed);
-        value = me.function->run(std::move(me.inbox));
+        value = me.function->run(std::move(first));
     } catch (...) {
         error = std::current_exception();
     }
@@ -134,10 +153,10 @@ void fiber_main(context& left) noexcept {
         record& me = *t.current;
         record* next;
         {
-            message value;
-            std::exception_ptr error = run(t, me, value);
+            message first = std::move(me.inbox), value;
+            std::exception_ptr error = run(t, me, first, value);
             me.ending = true;
-            me.inbox = message{};
+            first = message{};
             me.function->~body();
             t.tidy();  // while this is still a fiber that can wait and be switched back to
             next = &(me.scheduled ? me.at_end(me, std::move(error)) : heir_of(t, me, value, error));
@@ -202,6 +221,7 @@ message switch_slowly(end_block* target, message* values) {
         t.attend();
         return values ? std::move(*values) : message{};
     }
+    throw_what_is_owed(t, *t.current);
     if (values) next.inbox = std::move(*values);
     return travel(t, next, look_around);
 }
@@ -218,6 +238,7 @@ message throw_message(end_block* target, std::exception_ptr error) {
     if (was_dead && is_exit(error)) return message::of(fiber_exit{});
     record& next = destination(t, *target);
     if (&next == t.current) std::rethrow_exception(std::move(error));
+    throw_what_is_owed(t, *t.current);
     next.incoming = std::move(error);
     return travel(t, next, look_around);
 }
@@ -247,7 +268,7 @@ void fiber::set_parent(const fiber& parent) const {
     detail::end_block& wanted = named(parent.block_);
     if (!child.parent)
         throw std::invalid_argument("weft: a thread's main fiber has no parent and cannot be given one");
-    if (child.home != wanted.home)
+    if (child.home != wanted.home || child.home != detail::this_thread().box)
         throw wrong_thread("weft: a parent must belong to the same thread as its child");
     for (detail::end_block* at = &wanted; at; at = at->parent)
         if (at == &child)

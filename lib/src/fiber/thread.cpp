@@ -142,15 +142,24 @@ void thread::tidy_slowly() noexcept {
 void thread::unwind_all() noexcept {
     unwinding = true;
     while (record* newest = records.back()) {
-        newest->incoming = std::make_exception_ptr(fiber_exit{});
+        end_block& block = *newest->block;
+        count_here(block);
+        // Its end comes here; that of a fiber which its destructors run goes to that one's parent.
+        count_here(*main.block);
+        end_block* const parent = std::exchange(block.parent, main.block);
+        newest->owes_exit = true;
         newest->dropped = true;
         newest->refused = 0;
         switch_to(*newest, look_around);
         main.incoming = nullptr;
         main.inbox = message{};
+        restore_parent(block, parent);
         reclaim();
         // It went to main instead of ending, and would do so again.
-        if (records.back() == newest && newest->state != run_state::dead) unwound_in_vain(*this, *newest);
+        const bool ended = block.state.load(std::memory_order_relaxed) == phase::dead;
+        if (!ended && records.back() == newest) unwound_in_vain(*this, *newest);
+        if (ended) release(block);
+        else block.local.store(block.local.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);  // it has its own
     }
 }
 

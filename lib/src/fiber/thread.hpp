@@ -41,6 +41,7 @@ struct life {
     bool is_hub = false;
     bool ending = false;          // its function is done: nothing is thrown into the destructors that follow
     bool dropped = false;         // being unwound for want of handles: an error goes to the report
+    bool owes_exit = false;       // throws fiber_exit as it arrives, or at a later switch if it is in a destructor
     std::uint16_t eager = 0;      // calls in a row that succeeded without waiting
     std::uint16_t refused = 0;    // waits that answered a kill with an error
     int native = 0;               // depth of native scopes: interposed calls pass through
@@ -68,8 +69,6 @@ struct record : list_node, life {  // linked in thread::records while alive
 struct scheduler_base {
     /// Whom to run when the running fiber has ended and has no ancestor to go to.
     virtual record& next_to_run() noexcept = 0;
-    /// Nobody observed this error; tells the user.
-    virtual void report(end_block& block, const std::exception_ptr& error) noexcept = 0;
     /// The thread is ending; every fiber has been unwound.
     virtual ~scheduler_base() = default;
 };
@@ -192,6 +191,12 @@ inline void count_here(end_block& block) noexcept {
 
 /// exit() has begun: main has returned, or somebody has called it.
 bool process_is_ending() noexcept;
+
+/// Nobody observed this error: calls the user's hook, by default a line on standard error. Defined by the sched floor.
+void report_unhandled(const end_block& block, const std::exception_ptr& error) noexcept;
+
+/// Gives a fiber that has been unwound its parent back, whose reference it takes over.
+void restore_parent(end_block& block, end_block* parent) noexcept;
 
 /// `error` is a fiber_exit.
 bool is_exit(const std::exception_ptr& error) noexcept;

@@ -128,7 +128,7 @@ bool scheduler::must_die() const noexcept {
 }
 
 wake scheduler::refuse(record& me) noexcept {
-    me.incoming = nullptr;
+    me.owes_exit = false;
     if (++me.refused > unwinding_patience) thread_.give_up(me);
     return wake::killed;
 }
@@ -187,7 +187,7 @@ void scheduler::switch_pinned(record& me) noexcept {
     try {
         thread_.attend();
     } catch (...) {
-        report(*me.block, std::current_exception());
+        report_unhandled(*me.block, std::current_exception());
     }
 }
 
@@ -330,10 +330,6 @@ void scheduler::explain_deadlock() {
     main.incoming = std::make_exception_ptr(deadlock{text});
     if (main.state == run_state::parked) end_wait(main, wake::killed);
     else wake_from_switch(main);
-}
-
-void scheduler::report(end_block& block, const std::exception_ptr& error) noexcept {
-    report_unhandled(block, error);
 }
 
 std::unique_ptr<driver> scheduler::replace_driver(std::unique_ptr<driver> next) noexcept {

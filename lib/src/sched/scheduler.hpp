@@ -90,7 +90,6 @@ public:
     record& after(record& ended) noexcept;
 
     record& next_to_run() noexcept override;
-    void report(end_block& block, const std::exception_ptr& error) noexcept override;
 
     /// A kill that the running fiber must meet now: it is pending and no exception is in flight.
     bool must_die() const noexcept;
