@@ -58,7 +58,18 @@ layout frame_layout() noexcept {
     return chosen;
 }
 
+// The outermost frame: what it would return to is a stub of Boost's that describes itself to no unwinder (before
+// 1.91), where some go astray and others stop with a complaint.
+#if defined(__x86_64__)
+#define WEFT_OUTERMOST_FRAME() asm volatile(".cfi_undefined rip")
+#elif defined(__aarch64__)
+#define WEFT_OUTERMOST_FRAME() asm volatile(".cfi_undefined x30")
+#else
+#define WEFT_OUTERMOST_FRAME() static_cast<void>(0)
+#endif
+
 void enter(bc::transfer_t from) {
+    WEFT_OUTERMOST_FRAME();
     auto* left = static_cast<context*>(from.data);
     left->sp = from.fctx;
     fiber_main(*left);
