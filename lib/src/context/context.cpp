@@ -20,7 +20,7 @@ static_assert(offsetof(context, sp) == 0);
 
 enum class layout { foreign, words_7, words_8 };
 
-void never(bc::transfer_t) {}
+[[maybe_unused]] void never(bc::transfer_t) {}
 
 // Where Boost's make_fcontext puts the function tells the frame: 1.74 saves 0x38 bytes, 1.81 has one word
 // (a stack protector's canary) more after the floating point state.
@@ -80,8 +80,15 @@ void enter(bc::transfer_t from) {
 constinit std::atomic<bool> own_jump{false};
 
 void jump_boost(context& from, context& to) noexcept {
+#if defined(__aarch64__)
+    // Rounding and traps, which Boost's jump keeps on x86-64 only.
+    const unsigned control = __builtin_aarch64_get_fpcr();
+#endif
     const bc::transfer_t back = bc::jump_fcontext(to.sp, &from);
     static_cast<context*>(back.data)->sp = back.fctx;
+#if defined(__aarch64__)
+    if (__builtin_aarch64_get_fpcr() != control) __builtin_aarch64_set_fpcr(control);
+#endif
 }
 
 thread_words thread_words::of_this_thread() noexcept {
