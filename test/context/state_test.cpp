@@ -1,5 +1,6 @@
 // What each fiber has of its own: the exception state and errno, across switches of every kind.
 #include <cerrno>
+#include <cfenv>
 #include <cstdlib>
 #include <exception>
 #include <stdexcept>
@@ -184,28 +185,16 @@ TASK_TEST("errno is each fiber's own") {
     CHECK(errno == 11);
 }
 
-TASK_TEST("floating point control is each fiber's own") {
-    const auto control = [] {
-        unsigned word = 0;
-#if defined(__x86_64__)
-        asm volatile("stmxcsr %0" : "=m"(word));
-#endif
-        return word;
-    };
-    [[maybe_unused]] const auto set = [](unsigned word) {
-#if defined(__x86_64__)
-        asm volatile("ldmxcsr %0" : : "m"(word));
-#endif
-    };
-    const unsigned usual = control();
+TASK_TEST("the rounding of floating point is each fiber's own") {
+    const int usual = std::fegetround();
     auto task = weft::spawn([&] {
-        set(usual ^ 0x6000);  // another rounding
+        std::fesetround(FE_UPWARD);
         weft::yield();
-        CHECK(control() == (usual ^ 0x6000));
-        set(usual);
+        CHECK(std::fegetround() == FE_UPWARD);
+        std::fesetround(usual);
     });
     weft::yield();
-    CHECK(control() == usual);
+    CHECK(std::fegetround() == usual);
     task.get();
 }
 

@@ -99,10 +99,10 @@ HUB_TEST("whoever gets a number next waits on its own file") {
         {"openat", [&] { return of_fifo(::openat(AT_FDCWD, path, O_RDWR)); }},
         {"openat64", [&] { return of_fifo(::openat64(AT_FDCWD, path, O_RDWR)); }},
     };
-    for (const auto& [name, birth] : births) {
-        CAPTURE(name);
+    for (const auto& birth : births) {
+        CAPTURE(birth.first);
         const int number = closed_unseen();
-        const made next = birth();
+        const made next = birth.second();
         REQUIRE(next.waited == number);
         wait_sees(next.waited, next.wake);
     }

@@ -13,7 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto starved = 20ms;
+const auto starved = 20ms * test::patience();
 
 std::string hex(const unsigned char* data, std::size_t size) {
     constexpr std::size_t shown = 24;

@@ -6,6 +6,7 @@
 
 #include "shim/differential.hpp"
 #include "shim/sockets.hpp"
+#include "support/sanitizers.hpp"
 
 using namespace std::chrono_literals;
 using test::descriptor;
@@ -93,6 +94,7 @@ DIFFERENTIAL("poll of many, and of too many") {
     const later write{c, 30ms, [&] { CHECK(::write(pairs[33][1], "x", 1) == 1); }};
     out("of 40", [&] { return c.poll(looks.data(), looks.size(), 1000); });
     out.value("revents", looks[33].revents);
+    if (test::under_asan) return;  // whose own poll() looks at all that is said to be there
     rlimit limit{};
     CHECK(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
     out("more than can be open", [&] { return c.poll(looks.data(), limit.rlim_cur + 1, 1000); });

@@ -1,4 +1,5 @@
 // write, writev, send and their kin: everything or an error, and never a byte twice.
+#include <atomic>
 #include <climits>
 #include <cstring>
 
@@ -26,13 +27,16 @@ public:
                   const ssize_t size = ::read(fd, piece, turns < 50 ? 3'000 : sizeof piece);
                   if (size <= 0) return;
                   got_.append(piece, static_cast<std::size_t>(size));
+                  size_.store(got_.size());
                   if (turns < 50) std::this_thread::sleep_for(1ms);
               }
           }} {}
-    const std::string& got() const { return got_; }
+    std::size_t size() const { return size_.load(); }
+    const std::string& got() const { return got_; }  // once the last byte has come
 
 private:
     std::string got_;
+    std::atomic<std::size_t> size_{0};
     later work_;
 };
 
@@ -46,7 +50,7 @@ DIFFERENTIAL("4 MiB through a small buffer arrive byte for byte") {
             reader slow{c, pair[1 - from]};
             out.untimed(what, [&] { return call(pair[from]); });
             pair[from].close();
-            while (slow.got().size() < much) c.usleep(1000);
+            while (slow.size() < much) c.usleep(1000);
             got = slow.got();
         }
         out.value("equal", got == sent);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <stdexcept>
@@ -24,22 +25,22 @@ public:
     explicit descriptor(int fd) : fd_{fd} {
         if (fd < 0) throw std::runtime_error(std::string{"no descriptor: errno "} + std::to_string(errno));
     }
-    descriptor(descriptor&& other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
+    descriptor(descriptor&& other) noexcept : fd_{other.release()} {}
     descriptor& operator=(descriptor&& other) noexcept {
-        std::swap(fd_, other.fd_);
+        other.fd_ = fd_.exchange(other.fd_);
         return *this;
     }
     ~descriptor() { close(); }
     operator int() const { return fd_; }
-    int release() { return std::exchange(fd_, -1); }
+    int release() { return fd_.exchange(-1); }
     void close() {
         const int before = errno;
-        if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+        if (fd_ >= 0) ::close(release());
         errno = before;
     }
 
 private:
-    int fd_ = -1;
+    std::atomic<int> fd_{-1};  // may be closed by another thread than the one that waits on it
 };
 
 /// [0] and [1] talk to each other; a pipe is read at [0].

@@ -17,7 +17,8 @@ struct child_end {
 };
 
 /// Runs a program to its end. `variables` ("NAME=value") are set in its environment beside this one's.
-/// A child that says nothing for 20 s is killed.
-child_end run_child(const std::vector<std::string>& command, const std::vector<std::string>& variables = {});
+/// A child that says nothing for 20 s is killed. With WEFT_TEST_RUNNER in the environment, it is the command (words
+/// between blanks) that runs the program: what an emulator runs cannot start programs for the emulated machine.
+child_end run_child(std::vector<std::string> command, const std::vector<std::string>& variables = {});
 
 }  // namespace test

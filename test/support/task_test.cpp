@@ -56,10 +56,11 @@ struct footprint {
     }
 };
 
+constexpr std::chrono::milliseconds usual_limit{20'000};
+
 std::chrono::milliseconds limit() {
-    using namespace std::chrono_literals;
     const char* wish = std::getenv("WEFT_TEST_LIMIT_MS");
-    return wish ? std::chrono::milliseconds{std::atol(wish)} : 20s;
+    return wish ? std::chrono::milliseconds{std::atol(wish)} : usual_limit;
 }
 
 /// A signal, not a thread: a process without threads of its own is what the search for deadlocks looks for.
@@ -136,6 +137,8 @@ void hand_driven_clock::advance(weft::clock::duration by) const {
     if (!by_hand) throw std::logic_error("test::clock in a HUB_TEST, whose clock is the real one");
     by_hand->advance(by);
 }
+
+int patience() { return std::max(1, static_cast<int>(limit() / usual_limit)); }
 
 int open_descriptors() {
     DIR* folder = ::opendir("/proc/self/fd");

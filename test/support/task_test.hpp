@@ -20,6 +20,9 @@ inline constexpr hand_driven_clock clock{};
 /// Runs every ready task until all are parked.
 using weft::testing::settle;
 
+/// How many times longer than usual this run's tests may take: WEFT_TEST_LIMIT_MS over its default.
+int patience();
+
 /// Open descriptors of the process.
 int open_descriptors();
 

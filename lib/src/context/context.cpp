@@ -20,7 +20,7 @@ static_assert(offsetof(context, sp) == 0);
 
 enum class layout { foreign, words_7, words_8 };
 
-void never(bc::transfer_t) {}
+[[maybe_unused]] void never(bc::transfer_t) {}
 
 // Where Boost's make_fcontext puts the function tells the frame: 1.74 saves 0x38 bytes, 1.81 has one word
 // (a stack protector's canary) more after the floating point state.
@@ -58,7 +58,18 @@ layout frame_layout() noexcept {
     return chosen;
 }
 
+// The outermost frame: what it would return to is a stub of Boost's that describes itself to no unwinder (before
+// 1.91), where some go astray and others stop with a complaint.
+#if defined(__x86_64__)
+#define WEFT_OUTERMOST_FRAME() asm volatile(".cfi_undefined rip")
+#elif defined(__aarch64__)
+#define WEFT_OUTERMOST_FRAME() asm volatile(".cfi_undefined x30")
+#else
+#define WEFT_OUTERMOST_FRAME() static_cast<void>(0)
+#endif
+
 void enter(bc::transfer_t from) {
+    WEFT_OUTERMOST_FRAME();
     auto* left = static_cast<context*>(from.data);
     left->sp = from.fctx;
     fiber_main(*left);
@@ -69,8 +80,15 @@ void enter(bc::transfer_t from) {
 constinit std::atomic<bool> own_jump{false};
 
 void jump_boost(context& from, context& to) noexcept {
+#if defined(__aarch64__)
+    // Rounding and traps, which Boost's jump keeps on x86-64 only.
+    const unsigned control = __builtin_aarch64_get_fpcr();
+#endif
     const bc::transfer_t back = bc::jump_fcontext(to.sp, &from);
     static_cast<context*>(back.data)->sp = back.fctx;
+#if defined(__aarch64__)
+    if (__builtin_aarch64_get_fpcr() != control) __builtin_aarch64_set_fpcr(control);
+#endif
 }
 
 thread_words thread_words::of_this_thread() noexcept {

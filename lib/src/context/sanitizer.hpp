@@ -1,4 +1,4 @@
-// Tells ASan and TSan which stack runs; empty without them.  Floor: context.
+// Tells ASan and TSan which stack runs, empty without them, and Valgrind which stacks there are.  Floor: context.
 #pragma once
 
 #include <cstddef>
@@ -34,6 +34,14 @@ inline constexpr bool active = true;
 inline constexpr bool active = false;
 #endif
 
+#if defined(WEFT_VALGRIND)
+/// Valgrind sees by itself that a switch has moved the stack pointer to another stack, if it has been told of
+/// every stack; so it is told when a fiber is made and when its stack is given back, never at a switch.
+extern const bool on_valgrind;
+void register_stack(const void* bottom, std::size_t size) noexcept;
+void forget_registered(const void* bottom, std::size_t size) noexcept;  // every stack in this range
+#endif
+
 /// What a sanitizer wants to know of a stack; a part of each context.
 struct shadow {
 #if defined(WEFT_ASAN)
@@ -53,6 +61,10 @@ inline void made([[maybe_unused]] shadow& s, [[maybe_unused]] const void* bottom
 #endif
 #if defined(WEFT_TSAN)
     s.fiber = __tsan_create_fiber(0);
+#endif
+#if defined(WEFT_VALGRIND)
+    if (on_valgrind) [[unlikely]]
+        register_stack(bottom, size);
 #endif
 }
 
@@ -92,10 +104,15 @@ __attribute__((always_inline)) inline void arrived([[maybe_unused]] shadow& here
 #endif
 }
 
-/// Frames that were left by a jump leave poison behind.
+/// For a stack that is given back, or a mapping with any number of them: frames that were left by a jump leave
+/// poison behind.
 inline void forget_stack([[maybe_unused]] const void* bottom, [[maybe_unused]] std::size_t size) {
 #if defined(WEFT_ASAN)
     __asan_unpoison_memory_region(bottom, size);
+#endif
+#if defined(WEFT_VALGRIND)
+    if (on_valgrind) [[unlikely]]
+        forget_registered(bottom, size);
 #endif
 }
 
