@@ -6,11 +6,14 @@
 #include <weft/error.hpp>
 #include <weft/event.hpp>
 #include <weft/fiber.hpp>
+#include <weft/generator.hpp>
 #include <weft/hub.hpp>
 #include <weft/message.hpp>
 #include <weft/mutex.hpp>
 #include <weft/queue.hpp>
 #include <weft/semaphore.hpp>
+#include <weft/stop_iteration.hpp>
 #include <weft/task.hpp>
 #include <weft/this_task.hpp>
 #include <weft/trace.hpp>
+#include <weft/yielder.hpp>
