@@ -116,7 +116,7 @@ public:
     }
 
     /// The body has returned, has thrown, or will never begin.
-    bool done() const noexcept { return !state_ || state_->switching().state() == detail::generator_phase::ended; }
+    bool done() const noexcept { return !state_ || core().ended(); }
 
     /// What the body has returned, once done(). @throws std::logic_error  it has not
     template <class R = Return>

@@ -71,14 +71,6 @@ departure back_with(message& got) noexcept {
     return {reinterpret_cast<void**>(got.empty() ? nullptr : &got), nullptr};
 }
 
-departure leave(thread& t, record& me, record& next) noexcept {
-    me.state = run_state::suspended;
-    next.state = run_state::running;
-    t.current = &next;
-    exchange_state(t.words, me.ctx, next.ctx);
-    return {&me.ctx.sp, next.ctx.sp};
-}
-
 [[gnu::noinline]] departure depart_slowly(end_block* target, message* values) {
     if (!target) throw_no_fiber();
     thread& t = this_thread();
@@ -98,7 +90,7 @@ departure leave(thread& t, record& me, record& next) noexcept {
         return back_with(me.inbox);
     }
     if (me.leaves_slowly) leave_behind_if_unowned(t, me);
-    return leave(t, me, next);
+    return t.leave_for(next);
 }
 
 // An explicit fiber's function is done. @returns who goes on, with what it is sent
@@ -203,7 +195,7 @@ departure depart(end_block* target, message* values) {
             return depart_slowly(target, values);
         if (values) next->inbox = std::move(*values);
     }
-    return leave(*t, me, *next);
+    return t->leave_for(*next);
 }
 
 message arrive_slowly(std::uintptr_t word) { return arrive(*current_thread, word); }

@@ -1,5 +1,7 @@
 #include <weft/detail/generator_core.hpp>
 
+#include <stdexcept>
+
 #include <weft/error.hpp>
 #include <weft/stop_iteration.hpp>
 
@@ -15,16 +17,32 @@ const char* stop_iteration_base::what() const noexcept {
 namespace detail {
 namespace {
 
-void adopt(end_block& child, end_block& parent) noexcept {
-    parent.refs.fetch_add(1, std::memory_order_relaxed);
-    release(*std::exchange(child.parent, &parent));
-}
-
 template <class F>
 struct at_exit {
     F function;
     ~at_exit() { function(); }
 };
+
+// Nothing has to be done but to leap.
+bool may_leap(const thread& t, const record& to) noexcept {
+    return !(t.slow | t.current->leaves_slowly) && to.state == run_state::suspended;
+}
+
+void take_arrival(std::uintptr_t word) {
+    if (word & 1) arrive_slowly(word);
+    else if (word) *reinterpret_cast<message*>(word) = message{};
+}
+
+void check_not_hub(const thread& t) {
+    if (t.current->is_hub)
+        throw invalid_switch("weft: a generator was resumed or yielded in a callback of the hub; spawn a task there "
+                             "and use it in that");
+}
+
+void adopt(end_block& child, end_block& parent) noexcept {
+    retain(parent);
+    release(*std::exchange(child.parent, &parent));
+}
 
 }  // namespace
 
@@ -34,49 +52,60 @@ thread& generator_core::check_thread() const {
     if (this_thread_if_any() != home_)
         throw wrong_thread("weft: a generator was resumed or yielded on another thread than the one that made it; "
                            "hand its values over through a queue");
+    check_not_hub(*home_);
     return *home_;
 }
 
 thread& generator_core::check_resumable() const {
     thread& t = check_thread();
-    if (phase_ == generator_phase::running || caller_)
+    if (caller_ || (phase_ == generator_phase::begun && !at_))
         throw generator_misuse("weft: the generator is running already: its body resumes it, or it waits while another "
                                "fiber is in its next(); give each of them a generator of its own");
     return t;
 }
 
-// The one switch in. Whichever way the caller comes back, nobody waits in resume() any more.
-void generator_core::switch_in(thread& t, fiber& own) {
-    caller_ = t.current->block;
-    const at_exit done{[this] {
-        caller_ = nullptr;
-        raised_ = nullptr;
-    }};
-    if (at_) switch_message(at_, {});
-    else own.switch_to();
-}
-
-// The one switch out.
-void generator_core::switch_out(thread& t) {
-    at_ = t.current->block;
-    phase_ = generator_phase::suspended;
-    const at_exit done{[this] {
-        at_ = nullptr;
-        phase_ = generator_phase::running;
-        told_ = abandoned_;
-    }};
-    switch_message(caller_, {});
-}
-
-void generator_core::resume(fiber& own, void* sent) {
-    thread& t = check_resumable();
-    if (phase_ == generator_phase::ended) return;
+departure generator_core::depart_in(void* sent) noexcept {
+    thread* const t = current_thread;
+    if (t != home_ || !at_ || !may_leap(*t, *at_)) [[unlikely]]
+        return {};
     sent_ = sent;
-    switch_in(t, own);
-    if (phase_ == generator_phase::suspended) return;
-    if (phase_ != generator_phase::ended)
+    caller_ = t->current;
+    return t->leave_for(*std::exchange(at_, nullptr));
+}
+
+departure generator_core::depart_out() noexcept {
+    thread* const t = current_thread;
+    if (t != home_ || !caller_ || !may_leap(*t, *caller_)) [[unlikely]]
+        return {};
+    at_ = t->current;
+    return t->leave_for(*std::exchange(caller_, nullptr));
+}
+
+void generator_core::resume_slowly(fiber& own, void* sent) {
+    thread& t = check_resumable();
+    if (ended()) return;
+    sent_ = sent;
+    caller_ = t.current;
+    if (at_) return arrive_outside(own, switch_word(std::exchange(at_, nullptr)->block, nullptr));
+    const at_exit nobody_waits{[this] { caller_ = nullptr; }};
+    own.switch_to();
+    arrive_outside(own, 0);
+}
+
+// Back in the caller, whichever way.
+void generator_core::arrive_outside(fiber& own, std::uintptr_t word) {
+    {
+        const at_exit nobody_waits{[this] {
+            caller_ = nullptr;
+            raised_ = nullptr;
+        }};
+        take_arrival(word);
+    }
+    if (at_) return;
+    if (!ended())
         throw invalid_switch("weft: somebody has switched to a fiber that waits in a generator's next(), which "
                              "alone may resume it");
+    phase_ = generator_phase::ended;
     own = fiber{};
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
 }
@@ -92,7 +121,7 @@ void generator_core::send(fiber& own, void* sent) {
 void generator_core::raise(fiber& own, std::exception_ptr error) {
     if (!error) throw std::invalid_argument("weft: throw_into() of an empty exception_ptr; use close() to end it");
     check_resumable();
-    if (phase_ == generator_phase::suspended) {
+    if (at_) {
         raised_ = std::move(error);
         return resume(own);
     }
@@ -102,37 +131,48 @@ void generator_core::raise(fiber& own, std::exception_ptr error) {
 
 void generator_core::close(fiber& own) {
     check_resumable();
-    if (phase_ != generator_phase::suspended) return end_unbegun(own);
+    if (!at_) return end_unbegun(own);
     try {
         raise(own, std::make_exception_ptr(fiber_exit{}));
     } catch (const fiber_exit&) {
-        if (phase_ != generator_phase::ended) throw;  // it is the caller's own
+        if (!ended()) throw;  // it is the caller's own
     }
-    if (phase_ == generator_phase::suspended)
+    if (at_)
         throw generator_misuse("weft: the generator ignored close(): it caught fiber_exit and yielded again; let "
                                "fiber_exit pass");
 }
 
-void generator_core::end_unbegun(fiber& own) {
+void generator_core::end_unbegun(fiber& own) noexcept {
     phase_ = generator_phase::ended;
     own = fiber{};
 }
 
 void generator_core::abandon() noexcept {
-    if (caller_)
+    if (caller_ || phase_ == generator_phase::ending)
         fatal("a generator was destroyed while somebody waits in its next(); keep it until next() has returned");
     abandoned_ = true;
 }
 
-void generator_core::suspend() {
+void generator_core::suspend_slowly() {
     thread& t = check_thread();
-    if (phase_ != generator_phase::running)
+    if (at_ || ended())
         throw generator_misuse("weft: yield() outside of its generator, which is suspended or has ended; yield from "
                                "the body or from what it calls");
     if (!caller_) return nobody_waits(t);
-    switch_out(t);
-    if (!caller_) throw invalid_switch("weft: somebody has switched to a suspended generator's fiber; only next() "
-                                       "resumes it");
+    at_ = t.current;
+    arrive_inside(switch_word(std::exchange(caller_, nullptr)->block, nullptr));
+}
+
+// Back at the yield, whichever way.
+void generator_core::arrive_inside(std::uintptr_t word) {
+    const bool resumed = caller_;
+    if (!resumed) {
+        at_ = nullptr;
+        told_ = abandoned_;
+    }
+    take_arrival(word);
+    if (!resumed)
+        throw invalid_switch("weft: somebody has switched to a suspended generator's fiber; only next() resumes it");
     // An exception that left a destructor while the body unwinds would end the process.
     if (raised_ && std::uncaught_exceptions() == 0) std::rethrow_exception(std::exchange(raised_, nullptr));
 }
@@ -143,7 +183,7 @@ void generator_core::nobody_waits(thread& t) {
                                "somebody else, or its caller has been woken; only next() resumes it");
     if (std::uncaught_exceptions() != 0) return;
     if (!std::exchange(told_, true)) throw fiber_exit{};
-    switch_message(t.current->block->parent, {});  // it does not end: suspended as a fiber that survives its unwinding
+    switch_message(t.current->block->parent, nullptr);  // suspended, as any fiber that survives its unwinding
 }
 
 void generator_core::fail() {
@@ -165,13 +205,14 @@ void generator_core::fail() {
 }
 
 void generator_core::end() noexcept {
-    phase_ = generator_phase::ended;
-    if (!caller_) return;
+    phase_ = caller_ ? generator_phase::ending : generator_phase::ended;
+    record* const heir = std::exchange(caller_, nullptr);
+    if (!heir) return;
     end_block& me = *home_->current->block;
     // A caller that descends from the body's fiber, and so will outlive its ancestor, takes that one's parent now.
-    for (end_block* at = caller_; at->parent; at = at->parent)
+    for (end_block* at = heir->block; at->parent; at = at->parent)
         if (at->parent == &me) adopt(*at, *me.parent);
-    adopt(me, *caller_);
+    adopt(me, *heir->block);
 }
 
 }  // namespace detail

@@ -115,6 +115,15 @@ struct thread {
         next.state = run_state::running;
         return switch_context(words, me.ctx, next.ctx, word);
     }
+    /// The half of a switch that comes before the leap.
+    departure leave_for(record& next) noexcept {
+        record& me = *current;
+        me.state = run_state::suspended;
+        next.state = run_state::running;
+        current = &next;
+        exchange_state(words, me.ctx, next.ctx);
+        return {&me.ctx.sp, next.ctx.sp};
+    }
     /// For the tracer: the running fiber is being left.
     void note_origin() noexcept;
     /// What a fiber does as it arrives, once it has taken what was sent to it: tells the tracer, lets go of what has

@@ -11,13 +11,11 @@
 
 namespace weft::detail {
 
-struct thread;
-
 enum class generator_phase : std::uint8_t {
-    pending,    // its fiber has not been switched to
-    suspended,  // inside suspend()
-    running,    // the body runs, or waits for something else than to be resumed
-    ended,      // the body is done, or will never begin
+    pending,  // its fiber has not been switched to
+    begun,    // suspended while somebody waits in suspend(), else running
+    ending,   // the body is done, and who waits in resume() has not come back
+    ended,    // nothing is left of the body
 };
 
 /// Shared by a generator, its body, and the stop_iteration that carries its result.
@@ -27,12 +25,19 @@ public:
     generator_core(const generator_core&) = delete;
     generator_core& operator=(const generator_core&) = delete;
 
-    generator_phase state() const noexcept { return phase_; }
+    bool ended() const noexcept { return phase_ >= generator_phase::ending; }
 
     // From outside. `own` names the body's fiber; held here it would keep itself alive. It is given up at the end.
 
     /// Runs the body until it yields or ends; throws what has left it.
-    void resume(fiber& own, void* sent = nullptr);
+    [[gnu::always_inline]] void resume(fiber& own, void* sent = nullptr) {
+        const departure d = depart_in(sent);
+        if (!d.to) [[unlikely]]
+            return resume_slowly(own, sent);
+        const std::uintptr_t word = leap(d.save, d.to, 0);
+        if (word != 0 || !at_) [[unlikely]]
+            arrive_outside(own, word);
+    }
     void send(fiber& own, void* sent);
     void raise(fiber& own, std::exception_ptr error);
     void close(fiber& own);
@@ -41,9 +46,16 @@ public:
 
     // From inside.
 
-    void begin() noexcept { phase_ = generator_phase::running; }
+    void begin() noexcept { phase_ = generator_phase::begun; }
     /// Hands over to who resumed, until resumed again; throws what was raised.
-    void suspend();
+    [[gnu::always_inline]] void suspend() {
+        const departure d = depart_out();
+        if (!d.to) [[unlikely]]
+            return suspend_slowly();
+        const std::uintptr_t word = leap(d.save, d.to, 0);
+        if (word != 0 || !caller_ || raised_) [[unlikely]]
+            arrive_inside(word);
+    }
     void* take_sent() noexcept { return std::exchange(sent_, nullptr); }
     /// In a catch block: keeps the error for who resumed, or rethrows it if nobody waits for it.
     void fail();
@@ -53,19 +65,24 @@ public:
 private:
     thread& check_thread() const;
     thread& check_resumable() const;
-    void switch_in(thread& t, fiber& own);
-    void switch_out(thread& t);
-    void end_unbegun(fiber& own);
+    [[gnu::noplt]] departure depart_in(void* sent) noexcept;
+    [[gnu::noplt]] departure depart_out() noexcept;
+    void resume_slowly(fiber& own, void* sent);
+    void suspend_slowly();
+    void arrive_outside(fiber& own, std::uintptr_t word);
+    void arrive_inside(std::uintptr_t word);
+    void end_unbegun(fiber& own) noexcept;
     void nobody_waits(thread& t);
 
     generator_phase phase_ = generator_phase::pending;
     bool abandoned_ = false;
-    bool told_ = false;       // has met the fiber_exit of its abandonment
+    bool told_ = false;  // has met the fiber_exit of its abandonment
     thread* const home_;
     void* sent_ = nullptr;
-    // Uncounted: a generator on its caller's stack would keep that, and so itself, from being unwound.
-    end_block* caller_ = nullptr;  // who waits in resume()
-    end_block* at_ = nullptr;      // who waits in suspend(): the body's fiber or one that it has switched to
+    // Whoever resumes or yields puts itself in the place of the other: who does not find the other one has come back
+    // by another way. Uncounted: a generator on its caller's stack would keep that, and itself, from being unwound.
+    record* caller_ = nullptr;  // who waits in resume()
+    record* at_ = nullptr;      // who waits in suspend(): the body's fiber or one that it has switched to
     std::exception_ptr raised_;  // to be thrown at the yield
     std::exception_ptr error_;   // what has left the body
 };
