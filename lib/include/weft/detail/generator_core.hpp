@@ -65,8 +65,8 @@ public:
 private:
     thread& check_thread() const;
     thread& check_resumable() const;
-    [[gnu::noplt]] departure depart_in(void* sent) noexcept;
-    [[gnu::noplt]] departure depart_out() noexcept;
+    WEFT_NO_STUB departure depart_in(void* sent) noexcept;
+    WEFT_NO_STUB departure depart_out() noexcept;
     void resume_slowly(fiber& own, void* sent);
     void suspend_slowly();
     void arrive_outside(fiber& own, std::uintptr_t word);
