@@ -25,6 +25,7 @@ WEFT_API departure depart(end_block* target, message* values);
 WEFT_API message arrive_slowly(std::uintptr_t word);
 WEFT_API message throw_message(end_block* target, std::exception_ptr error);
 fiber fiber_of(handle<end_block> block) noexcept;
+end_block* block_of(const fiber& f) noexcept;
 
 /// Suspends the caller and runs `target`. @returns a message with the lowest bit clear, null, or what
 /// arrive_slowly() takes
@@ -135,6 +136,7 @@ public:
 
 private:
     friend fiber detail::fiber_of(detail::handle<detail::end_block>) noexcept;
+    friend detail::end_block* detail::block_of(const fiber&) noexcept;
     explicit fiber(detail::handle<detail::end_block> block) noexcept : block_{std::move(block)} {}
 
     detail::handle<detail::end_block> block_;
