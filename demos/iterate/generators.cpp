@@ -87,8 +87,8 @@ void both_ways() {
     std::puts("StopIteration");
 }
 
-// Two generators that are asked in turn: the simplest coroutines. Their pauses add up, for nobody else runs while
-// one of them sleeps; ../02_automatic.cpp lets pauses overlap.
+// Two generators that are asked in turn: the simplest coroutines. Their pauses add up, for nobody else runs
+// while one of them sleeps; ../02_automatic.cpp lets pauses overlap.
 generator<int> worker(const char* line) {
     return generator<int>{[line](yielder<int>& out) {
         for (int round = 1;; ++round) {

@@ -22,7 +22,8 @@ private:
     std::vector<int> items_;
 };
 
-// With begin() and end() a container is iterable. Its iterator is a class of its own, so that two may be under way.
+// With begin() and end() a container is iterable. Its iterator is a class of its own, so that two may be
+// under way.
 template <class T>
 class open_list {
 public:

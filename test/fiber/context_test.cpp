@@ -33,8 +33,8 @@ std::array<int, 5> counts_of_four(passed_on how) {
     std::vector<fiber> fibers;
     for (int number = 1; number < 5; ++number) {
         const auto body = [&counts, how, number] {
-            const int expected = how == passed_on::by_sharing ? number - 1 : how == passed_on::not_at_all ? -1 : 0;
-            CHECK(id.get() == expected);
+            const int inherited = how == passed_on::by_sharing ? number - 1 : 0;
+            CHECK(id.get() == (how == passed_on::not_at_all ? -1 : inherited));
             id.set(number);
             for (int i = 0; i < 2; ++i) {
                 ++counts.at(static_cast<std::size_t>(id.get()));

@@ -44,13 +44,14 @@ TASK_TEST("destroying a suspended generator unwinds its body, captures last") {
 TASK_TEST("an error that leaves the body while the generator is destroyed is reported") {
     static std::string reported;
     reported.clear();
-    const auto before = weft::on_unhandled([](std::uint64_t, const std::string&, const std::exception_ptr& error) {
+    const auto hook = [](std::uint64_t, const std::string&, const std::exception_ptr& error) {
         try {
             std::rethrow_exception(error);
         } catch (const std::runtime_error& known) {
             reported = known.what();
         }
-    });
+    };
+    const auto before = weft::on_unhandled(hook);
     {
         generator<int> g{[](yielder<int>& out) {
             try {

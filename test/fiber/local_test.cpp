@@ -124,7 +124,9 @@ TASK_TEST("values are destroyed once, with their fiber, however it ends") {
 
 TASK_TEST("the order at a fiber's end: its variables, its captures, its locals from the newest on, its end") {
     strings log;
-    const auto note = [&log](const char* text) { return when_destroyed{[&log, text] { log.push_back(text); }}; };
+    const auto note = [&log](const char* text) {
+        return when_destroyed{[&log, text] { log.push_back(text); }};
+    };
     local<when_destroyed> first{[&] { return note("first local"); }};
     local<when_destroyed> second{[&] { return note("second local"); }};
     const auto log_capture = [&log](void*) { log.push_back("capture"); };

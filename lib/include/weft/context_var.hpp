@@ -19,9 +19,10 @@ namespace weft {
 
 namespace detail {
 struct context_values;
+using variable_value = std::shared_ptr<const void>;
 WEFT_API std::uint64_t new_variable_id() noexcept;
-WEFT_API std::shared_ptr<const void> find_variable(std::uint64_t id) noexcept;
-WEFT_API void set_variable(std::uint64_t id, std::shared_ptr<const void> value);
+WEFT_API variable_value find_variable(std::uint64_t id) noexcept;
+WEFT_API void set_variable(std::uint64_t id, variable_value value);
 [[noreturn]] WEFT_API void throw_unset(const std::string& name);
 }  // namespace detail
 
@@ -32,11 +33,11 @@ class WEFT_API unset_variable : public std::logic_error {
 
 /// The values of context variables. Copies are the same context; copy() makes another one.
 ///
-/// Order:     each fiber and task starts without one and gets an empty one at its first set(). One context may be
-///            given to several: they see each other's changes.
+/// Order:     each fiber and task starts without one and gets an empty one at its first set(). One context
+///            may be given to several: they see each other's changes.
 /// Threads:   any; a context that is shared between threads is guarded, the values' types are not.
-/// Lifetime:  a fiber keeps its context until it ends, and a context its values, even those of variables that are
-///            gone.
+/// Lifetime:  a fiber keeps its context until it ends, and a context its values, even those of variables that
+///            are gone.
 /// Python:    contextvars.Context; greenlet.gr_context, where None stands for an empty one
 class WEFT_API context {
 public:
@@ -50,8 +51,8 @@ public:
     static context copy_current();
     context copy() const;
 
-    /// Calls `function` with this one as the running fiber's context, which sets in it what the function sets. The
-    /// one before is back when the function has returned or thrown. Other fibers keep theirs.
+    /// Calls `function` with this one as the running fiber's context, which sets in it what the function
+    /// sets. The one before is back when the function has returned or thrown. Other fibers keep theirs.
     template <class F>
     decltype(auto) run(F&& function) const {
         const entered here{*this};
@@ -87,14 +88,14 @@ private:
 /// @throws wrong_thread           it lives on another thread, suspended or not: only that one may look
 /// @throws std::invalid_argument  the handle names no fiber
 WEFT_API context context_of(const fiber& f);
-/// Gives the fiber another one, from its next get() or set() on; set_context(f, context{}) clears. A dead one drops
-/// it. @throws as context_of()
+/// Gives the fiber another one, from its next get() or set() on; set_context(f, context{}) clears. A dead one
+/// drops it. @throws as context_of()
 WEFT_API void set_context(const fiber& f, const context& wanted);
 
 /// What context_var::scoped() gives: puts back, in the context where it was set, what was there before.
 class WEFT_API variable_scope {
 public:
-    variable_scope(std::uint64_t id, std::shared_ptr<const void> value);
+    variable_scope(std::uint64_t id, detail::variable_value value);
     ~variable_scope();
     variable_scope(const variable_scope&) = delete;
     variable_scope& operator=(const variable_scope&) = delete;
@@ -102,13 +103,13 @@ public:
 private:
     detail::context_values* in_;  // counted
     std::uint64_t id_;
-    std::shared_ptr<const void> before_;
+    detail::variable_value before_;
 };
 
 /// A variable that has a value in each context where it was set: a request's id, say, or a locale.
 ///
-/// Values:    get() copies, so that a value stays good whoever sets another one meanwhile; for what is costly to
-///            copy make T a shared_ptr.
+/// Values:    get() copies, so that a value stays good whoever sets another one meanwhile; for what is costly
+///            to copy make T a shared_ptr.
 /// Threads:   any. Lifetime: any, but best as long as the program's: contexts keep the values of dead ones.
 /// Python:    contextvars.ContextVar, with scopes for tokens
 template <class T>
@@ -134,7 +135,9 @@ public:
     /// For the running fiber's context.
     void set(T value) { detail::set_variable(id_, std::make_shared<const T>(std::move(value))); }
     /// Sets it until the end of a scope: `const auto here = var.scoped(5);`
-    [[nodiscard]] variable_scope scoped(T value) { return {id_, std::make_shared<const T>(std::move(value))}; }
+    [[nodiscard]] variable_scope scoped(T value) {
+        return {id_, std::make_shared<const T>(std::move(value))};
+    }
 
 private:
     std::shared_ptr<const T> find() const noexcept {

@@ -24,18 +24,19 @@ namespace weft {
 ///     }};
 ///     for (int square : squares) std::printf("%d ", square);  // 1 4 9
 ///
-/// Values:    next() moves a value out of the yielding frame, without a copy or an allocation; what was yielded
-///            as an lvalue has been copied there. A reference type is handed out as it is. As a range it is a
-///            std::ranges::input_range of Yield&&, the yielded object itself: nothing is moved unless you do.
-/// Order:     the body begins with the first next() and yields to whoever called it, each time another fiber if
-///            need be. It may wait as any fiber may (sleep, event): who called next() waits with it.
-/// Errors:    what leaves the body comes out of next(), which ends the generator. A stop_iteration comes out as
-///            a generator_misuse with it nested, since it would pass for the end. While nobody waits in next(),
-///            errors go to the thread's main fiber, the parent of the body's.
+/// Values:    next() moves a value out of the yielding frame, without a copy or an allocation; what was
+///            yielded as an lvalue has been copied there. A reference type is handed out as it is. As a range
+///            it is a std::ranges::input_range of Yield&&, the yielded object itself: nothing is moved unless
+///            you do.
+/// Order:     the body begins with the first next() and yields to whoever called it, each time another fiber
+///            if need be. It may wait as any fiber may (sleep, event): who called next() waits with it.
+/// Errors:    what leaves the body comes out of next(), which ends the generator. A stop_iteration comes out
+///            as a generator_misuse with it nested, since it would pass for the end. While nobody waits in
+///            next(), errors go to the thread's main fiber, the parent of the body's.
 /// Threads:   the one that made it; resuming it on another throws wrong_thread.
-/// Lifetime:  destroying a suspended one unwinds its body with fiber_exit, as dropping a fiber does; errors that
-///            leave it then are reported as ones that nobody observed. One in whose next() somebody waits must
-///            not be destroyed: that aborts. A moved-from one has ended.
+/// Lifetime:  destroying a suspended one unwinds its body with fiber_exit, as dropping a fiber does; errors
+///            that leave it then are reported as ones that nobody observed. One in whose next() somebody
+///            waits must not be destroyed: that aborts. A moved-from one has ended.
 /// Cancel:    a kill of the task that waits in next() is met at its first own wait afterwards.
 /// Python:    generators, PEP 342 and PEP 380
 template <class Yield, class Send, class Return>
@@ -43,7 +44,8 @@ class generator {
 public:
     using value_type = std::remove_cvref_t<Yield>;
     using reference = Yield&&;
-    /// Tests whether there is a value, and dereferences to it: an optional, or a pointer if Yield is a reference.
+    /// Tests whether there is a value, and dereferences to it: an optional, or a pointer if Yield is a
+    /// reference.
     using maybe = std::conditional_t<std::is_reference_v<Yield>, std::remove_reference_t<Yield>*,
                                      std::optional<value_type>>;
     using iterator = detail::generator_iterator<generator>;

@@ -46,18 +46,18 @@ WEFT_API void* keep_local(const local_key& key, std::unique_ptr<local_value> mad
 
 }  // namespace detail
 
-/// Like a thread_local variable, for fibers and tasks: each that uses it gets a T of its own. A thread outside of
-/// any fiber is its main fiber. Looking it up costs a call and a few loads.
+/// Like a thread_local variable, for fibers and tasks: each that uses it gets a T of its own. A thread
+/// outside of any fiber is its main fiber. Looking it up costs a call and a few loads.
 ///
-/// Order:     made at a fiber's first use; destroyed when the fiber ends, after its function's variables and its
-///            captures, the newest first, and before anybody learns that it has ended.
+/// Order:     made at a fiber's first use; destroyed when the fiber ends, after its function's variables and
+///            its captures, the newest first, and before anybody learns that it has ended.
 /// Threads:   the variable itself may be used from any; the factory may then run in several at once.
-/// Lifetime:  values outlive the local: each lives until its fiber ends. Main's end with the thread, after all other
-///            fibers have been unwound; values made in callbacks of the hub after those. exit() in a task leaves
-///            the values of its thread alone, as it does the stacks.
-/// Ending:    a destructor may wait and switch, nothing is thrown into it, and an exception that leaves it ends the
-///            process, as everywhere. It may use locals: one whose value is gone makes a new one, which is destroyed
-///            too, so a destructor that always makes its own anew does not come to an end.
+/// Lifetime:  values outlive the local: each lives until its fiber ends. Main's end with the thread, after
+///            all other fibers have been unwound; values made in callbacks of the hub after those. exit() in
+///            a task leaves the values of its thread alone, as it does the stacks.
+/// Ending:    a destructor may wait and switch, nothing is thrown into it, and an exception that leaves it
+///            ends the process, as everywhere. It may use locals: one whose value is gone makes a new one,
+///            which is destroyed too, so a destructor that always makes its own anew does not come to an end.
 /// gevent:    gevent.local.local
 template <class T>
 class local {
@@ -66,11 +66,14 @@ public:
     local()
         requires std::default_initializable<T>
         : local{[] { return T(); }} {}
-    /// Values are what `factory()` returns, called in the fiber that needs one. What it throws comes out of get().
+    /// Values are what `factory()` returns, called in the fiber that needs one. What it throws comes out of
+    /// get().
     template <std::copy_constructible F>
         requires std::same_as<std::invoke_result_t<F&>, T> || std::convertible_to<std::invoke_result_t<F&>, T>
     explicit local(F factory)
-        : make_{[f = std::move(factory)]() mutable { return std::make_unique<detail::local_holder<T>>(f); }} {}
+        : make_{[f = std::move(factory)]() mutable {
+              return std::make_unique<detail::local_holder<T>>(f);
+          }} {}
 
     local(const local&) = delete;
     local& operator=(const local&) = delete;

@@ -31,7 +31,8 @@ public:
     /// What the body returned; may be moved from. Lives as long as this exception or the generator.
     /// @throws std::logic_error  there is none
     R& value() const {
-        if (!result_) throw std::logic_error("weft: the generator ended without a result; ask has_value() first");
+        if (!result_)
+            throw std::logic_error("weft: the generator ended without a result; ask has_value() first");
         return *result_;
     }
 

@@ -30,8 +30,8 @@ struct answer<void> {
 };
 }  // namespace detail
 
-/// Given to the body of a generator, which yields through it from any depth of calls. An inner generator's body,
-/// or a fiber that the body runs, may yield through it too: next() then resumes it there.
+/// Given to the body of a generator, which yields through it from any depth of calls. An inner generator's
+/// body, or a fiber that the body runs, may yield through it too: next() then resumes it there.
 ///
 /// Errors:    generator_misuse while nobody waits in the generator's next(); wrong_thread on another thread.
 /// Lifetime:  the generator's and the body's, whichever is longer. Stays where it is: pass a reference.
@@ -44,11 +44,11 @@ public:
     /// With Send: what was sent, or empty if it was resumed by next().
     using answer = typename detail::answer<Send>::type;
 
-    /// Hands `value` to who waits in next(), and waits to be resumed. The value stays where it is: next() moves
-    /// from it, or returns it if Yield is a reference. A temporary lives until yield() returns.
+    /// Hands `value` to who waits in next(), and waits to be resumed. The value stays where it is: next()
+    /// moves from it, or returns it if Yield is a reference. A temporary lives until yield() returns.
     /// @throws anything    what throw_into() throws here
-    /// @throws fiber_exit  the generator is closed or destroyed: let it pass. Once it is destroyed, destructors
-    ///                     on the way that yield go on at once: nobody is there to receive.
+    /// @throws fiber_exit  the generator is closed or destroyed: let it pass. Once it is destroyed,
+    ///                     destructors on the way that yield go on at once: nobody is there to receive.
     answer yield(Yield&& value) {
         value_ = std::addressof(value);
         suspend();
@@ -66,8 +66,8 @@ public:
         return yield(std::move(copy));
     }
 
-    /// Yields all that `inner` does, uncopied, and returns its result. What is sent or thrown meanwhile reaches
-    /// `inner`, and closing closes it. Each level of recursion adds two switches a value.
+    /// Yields all that `inner` does, uncopied, and returns its result. What is sent or thrown meanwhile
+    /// reaches `inner`, and closing closes it. Each level of recursion adds two switches a value.
     /// Python: yield from
     template <class R>
     R yield_from(generator<Yield, Send, R>& inner);

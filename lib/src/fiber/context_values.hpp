@@ -3,9 +3,9 @@
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
+#include <weft/context_var.hpp>
 #include <weft/detail/small_lock.hpp>
 
 namespace weft::detail {
@@ -14,7 +14,7 @@ namespace weft::detail {
 struct context_values {
     struct entry {
         std::uint64_t id;
-        std::shared_ptr<const void> value;
+        variable_value value;
     };
     std::atomic<std::uint32_t> refs{1};
     small_lock lock;  // the entries'; nothing of the user's is destroyed while it is held

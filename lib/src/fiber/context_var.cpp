@@ -9,16 +9,16 @@ namespace weft {
 namespace detail {
 namespace {
 
-std::shared_ptr<const void>* entry_of(context_values& values, std::uint64_t id) noexcept {
+variable_value* entry_of(context_values& values, std::uint64_t id) noexcept {
     for (context_values::entry& each : values.entries)
         if (each.id == id) return &each.value;
     return nullptr;
 }
 
 // @returns what was there before, null for nothing; for the caller to destroy
-std::shared_ptr<const void> exchange(context_values& values, std::uint64_t id, std::shared_ptr<const void> value) {
+variable_value exchange(context_values& values, std::uint64_t id, variable_value value) {
     const std::lock_guard guard{values.lock};
-    if (std::shared_ptr<const void>* const there = entry_of(values, id)) return std::exchange(*there, std::move(value));
+    if (variable_value* const there = entry_of(values, id)) return std::exchange(*there, std::move(value));
     values.entries.push_back({id, std::move(value)});
     return nullptr;
 }
@@ -42,12 +42,12 @@ context_values& values_of(record& rec) {
 record* record_of(const fiber& f) {
     end_block* const block = block_of(f);
     if (!block)
-        throw std::invalid_argument("weft: this handle names no fiber, which has no context; assign one made with "
-                                    "weft::fiber{function} first");
+        throw std::invalid_argument("weft: this handle names no fiber, which has no context; assign one made "
+                                    "with weft::fiber{function} first");
     if (block->state.load(std::memory_order_acquire) == phase::dead) return nullptr;
     if (block->home != this_thread().box)
-        throw wrong_thread("weft: the context of a fiber that lives on another thread; let that thread ask, or give "
-                           "the fiber's function a context::copy_current() to run() in");
+        throw wrong_thread("weft: the context of a fiber that lives on another thread; let that thread ask, "
+                           "or give the fiber's function a context::copy_current() to run() in");
     return block->rec;
 }
 
@@ -58,22 +58,23 @@ std::uint64_t new_variable_id() noexcept {
     return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
-std::shared_ptr<const void> find_variable(std::uint64_t id) noexcept {
+variable_value find_variable(std::uint64_t id) noexcept {
     const thread* const t = this_thread_if_any();
     context_values* const values = t ? t->current->variables : nullptr;
     if (!values) return nullptr;
     const std::lock_guard guard{values->lock};
-    const std::shared_ptr<const void>* const there = entry_of(*values, id);
+    const variable_value* const there = entry_of(*values, id);
     return there ? *there : nullptr;
 }
 
-void set_variable(std::uint64_t id, std::shared_ptr<const void> value) {
+void set_variable(std::uint64_t id, variable_value value) {
     exchange(values_of(running()), id, std::move(value));
 }
 
 void throw_unset(const std::string& name) {
-    throw unset_variable("weft: the context variable '" + name + "' has no value in the running fiber's context; set "
-                         "it there, or give it a default. A fiber starts with an empty context: see set_context()");
+    throw unset_variable("weft: the context variable '" + name + "' has no value in the running fiber's "
+                         "context; set it there, or give it a default. A fiber starts with an empty context: see "
+                         "set_context()");
 }
 
 }  // namespace detail
@@ -104,7 +105,8 @@ context::entered::entered(const context& wanted) noexcept
     : before_{std::exchange(detail::running().variables, &detail::share(*wanted.values_))} {}
 
 context::entered::~entered() {
-    if (detail::context_values* const left = std::exchange(detail::running().variables, before_)) detail::release(*left);
+    detail::context_values* const left = std::exchange(detail::running().variables, before_);
+    if (left) detail::release(*left);
 }
 
 context context_of(const fiber& f) {
@@ -119,7 +121,7 @@ void set_context(const fiber& f, const context& wanted) {
         detail::release(*before);
 }
 
-variable_scope::variable_scope(std::uint64_t id, std::shared_ptr<const void> value)
+variable_scope::variable_scope(std::uint64_t id, detail::variable_value value)
     : in_{&detail::share(detail::values_of(detail::running()))}, id_{id} {
     try {
         before_ = detail::exchange(*in_, id, std::move(value));

@@ -35,8 +35,8 @@ void take_arrival(std::uintptr_t word) {
 
 void check_not_hub(const thread& t) {
     if (t.current->is_hub)
-        throw invalid_switch("weft: a generator was resumed or yielded in a callback of the hub; spawn a task there "
-                             "and use it in that");
+        throw invalid_switch("weft: a generator was resumed or yielded in a callback of the hub; spawn a "
+                             "task there and use it in that");
 }
 
 void adopt(end_block& child, end_block& parent) noexcept {
@@ -50,8 +50,8 @@ generator_core::generator_core() : home_{&this_thread()} {}
 
 thread& generator_core::check_thread() const {
     if (this_thread_if_any() != home_)
-        throw wrong_thread("weft: a generator was resumed or yielded on another thread than the one that made it; "
-                           "hand its values over through a queue");
+        throw wrong_thread("weft: a generator was resumed or yielded on another thread than the one that "
+                           "made it; hand its values over through a queue");
     check_not_hub(*home_);
     return *home_;
 }
@@ -59,8 +59,8 @@ thread& generator_core::check_thread() const {
 thread& generator_core::check_resumable() const {
     thread& t = check_thread();
     if (caller_ || (phase_ == generator_phase::begun && !at_))
-        throw generator_misuse("weft: the generator is running already: its body resumes it, or it waits while another "
-                               "fiber is in its next(); give each of them a generator of its own");
+        throw generator_misuse("weft: the generator is running already: its body resumes it, or it waits "
+                               "while another fiber is in its next(); give each of them a generator of its own");
     return t;
 }
 
@@ -103,8 +103,8 @@ void generator_core::arrive_outside(fiber& own, std::uintptr_t word) {
     }
     if (at_) return;
     if (!ended())
-        throw invalid_switch("weft: somebody has switched to a fiber that waits in a generator's next(), which "
-                             "alone may resume it");
+        throw invalid_switch("weft: somebody has switched to a fiber that waits in a generator's next(), "
+                             "which alone may resume it");
     phase_ = generator_phase::ended;
     own = fiber{};
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
@@ -113,13 +113,14 @@ void generator_core::arrive_outside(fiber& own, std::uintptr_t word) {
 void generator_core::send(fiber& own, void* sent) {
     check_resumable();
     if (phase_ == generator_phase::pending)
-        throw generator_misuse("weft: a generator that has not begun has no yield() that could return what is sent; "
-                               "call next() first");
+        throw generator_misuse("weft: a generator that has not begun has no yield() that could return what "
+                               "is sent; call next() first");
     resume(own, sent);
 }
 
 void generator_core::raise(fiber& own, std::exception_ptr error) {
-    if (!error) throw std::invalid_argument("weft: throw_into() of an empty exception_ptr; use close() to end it");
+    if (!error)
+        throw std::invalid_argument("weft: throw_into() of an empty exception_ptr; use close() to end it");
     check_resumable();
     if (at_) {
         raised_ = std::move(error);
@@ -138,8 +139,8 @@ void generator_core::close(fiber& own) {
         if (!ended()) throw;  // it is the caller's own
     }
     if (at_)
-        throw generator_misuse("weft: the generator ignored close(): it caught fiber_exit and yielded again; let "
-                               "fiber_exit pass");
+        throw generator_misuse("weft: the generator ignored close(): it caught fiber_exit and yielded again; "
+                               "let fiber_exit pass");
 }
 
 void generator_core::end_unbegun(fiber& own) noexcept {
@@ -149,15 +150,15 @@ void generator_core::end_unbegun(fiber& own) noexcept {
 
 void generator_core::abandon() noexcept {
     if (caller_ || phase_ == generator_phase::ending)
-        fatal("a generator was destroyed while somebody waits in its next(); keep it until next() has returned");
+        fatal("a generator was destroyed while somebody waits in its next(); keep it until it is back");
     abandoned_ = true;
 }
 
 void generator_core::suspend_slowly() {
     thread& t = check_thread();
     if (at_ || ended())
-        throw generator_misuse("weft: yield() outside of its generator, which is suspended or has ended; yield from "
-                               "the body or from what it calls");
+        throw generator_misuse("weft: yield() outside of its generator, which is suspended or has ended; "
+                               "yield from the body or from what it calls");
     if (!caller_) return nobody_waits(t);
     at_ = t.current;
     arrive_inside(switch_word(std::exchange(caller_, nullptr)->block, nullptr));
@@ -172,15 +173,15 @@ void generator_core::arrive_inside(std::uintptr_t word) {
     }
     take_arrival(word);
     if (!resumed)
-        throw invalid_switch("weft: somebody has switched to a suspended generator's fiber; only next() resumes it");
+        throw invalid_switch("weft: somebody has switched to a suspended generator's fiber; only next() may");
     // An exception that left a destructor while the body unwinds would end the process.
     if (raised_ && std::uncaught_exceptions() == 0) std::rethrow_exception(std::exchange(raised_, nullptr));
 }
 
 void generator_core::nobody_waits(thread& t) {
     if (!abandoned_)
-        throw generator_misuse("weft: yield() while nobody waits in next(): the generator's fiber was switched to by "
-                               "somebody else, or its caller has been woken; only next() resumes it");
+        throw generator_misuse("weft: yield() while nobody waits in next(): somebody has switched to the "
+                               "fiber of the body or of its caller; only next() may resume a generator");
     if (std::uncaught_exceptions() != 0) return;
     if (!std::exchange(told_, true)) throw fiber_exit{};
     switch_message(t.current->block->parent, nullptr);  // suspended, as any fiber that survives its unwinding
@@ -196,8 +197,8 @@ void generator_core::fail() {
             throw;
         } catch (const stop_iteration_base&) {
             std::throw_with_nested(generator_misuse(
-                "weft: a stop_iteration left the body of a generator and would pass for its end; catch it or use "
-                "try_next()"));
+                "weft: a stop_iteration left the body of a generator and would pass for its end; catch it or "
+                "use try_next()"));
         }
     } catch (...) {
         error_ = std::current_exception();
@@ -209,7 +210,8 @@ void generator_core::end() noexcept {
     record* const heir = std::exchange(caller_, nullptr);
     if (!heir) return;
     end_block& me = *home_->current->block;
-    // A caller that descends from the body's fiber, and so will outlive its ancestor, takes that one's parent now.
+    // A caller that descends from the body's fiber, and so will outlive its ancestor, takes that one's parent
+    // now.
     for (end_block* at = heir->block; at->parent; at = at->parent)
         if (at->parent == &me) adopt(*at, *me.parent);
     adopt(me, *heir->block);

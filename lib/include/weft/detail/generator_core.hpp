@@ -27,7 +27,8 @@ public:
 
     bool ended() const noexcept { return phase_ >= generator_phase::ending; }
 
-    // From outside. `own` names the body's fiber; held here it would keep itself alive. It is given up at the end.
+    // From outside. `own` names the body's fiber; held here it would keep itself alive. It is given up at the
+    // end.
 
     /// Runs the body until it yields or ends; throws what has left it.
     [[gnu::always_inline]] void resume(fiber& own, void* sent = nullptr) {
@@ -79,8 +80,9 @@ private:
     bool told_ = false;  // has met the fiber_exit of its abandonment
     thread* const home_;
     void* sent_ = nullptr;
-    // Whoever resumes or yields puts itself in the place of the other: who does not find the other one has come back
-    // by another way. Uncounted: a generator on its caller's stack would keep that, and itself, from being unwound.
+    // Whoever resumes or yields puts itself in the place of the other: who does not find the other one has
+    // come back by another way. Uncounted: a generator on its caller's stack would keep that, and itself,
+    // from being unwound.
     record* caller_ = nullptr;  // who waits in resume()
     record* at_ = nullptr;      // who waits in suspend(): the body's fiber or one that it has switched to
     std::exception_ptr raised_;  // to be thrown at the yield

@@ -53,7 +53,9 @@ public:
         return *this;
     }
     void operator++(int) { ++*this; }
-    friend bool operator==(const generator_iterator& it, std::default_sentinel_t) noexcept { return it.over_->done(); }
+    friend bool operator==(const generator_iterator& it, std::default_sentinel_t) noexcept {
+        return it.over_->done();
+    }
 
 private:
     Generator* over_;
