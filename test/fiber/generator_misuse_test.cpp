@@ -30,7 +30,7 @@ TASK_TEST("destroying a suspended generator unwinds its body, captures last") {
         ~note() { log.push_back(text); }
     };
     {
-        auto capture = std::make_shared<note>(log, "capture");
+        std::shared_ptr<note> capture{new note{log, "capture"}};
         generator<int> g{[&log, kept = std::move(capture)](yielder<int>& out) {
             const note local{log, "local"};
             out.yield(1);

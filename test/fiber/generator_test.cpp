@@ -1,7 +1,10 @@
 // What weft/generator.hpp promises of values, of ranges, and of bodies that wait.
+#include <algorithm>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <ranges>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -81,12 +84,13 @@ TASK_TEST("a range-for that is left goes on where it stopped") {
     CHECK(rest == numbers{3, 4, 5});
 }
 
-TASK_TEST("the library's views take a generator") {
-    auto many = count_to(100);
+TASK_TEST("the standard's range algorithms take a generator") {
     numbers squares;
-    for (int i : many | std::views::transform([](int&& i) { return i * i; }) | std::views::take(3))
-        squares.push_back(i);
+    std::ranges::transform(count_to(3), std::back_inserter(squares), [](int&& i) { return i * i; });
     CHECK(squares == numbers{1, 4, 9});
+    auto five = count_to(5);
+    CHECK(*std::ranges::find(five, 3) == 3);
+    CHECK(five.next() == 4);
 }
 
 TASK_TEST("try_next answers empty at the end") {
@@ -208,6 +212,9 @@ TASK_TEST("a generator moves, and a moved-from one has ended") {
     auto second = std::move(first);
     CHECK(first.done());
     CHECK_THROWS_AS(first.next(), weft::stop_iteration<>);
+    CHECK_THROWS_AS(first.throw_into(std::runtime_error("back")), std::runtime_error);
+    CHECK_THROWS_AS(first.throw_into(std::exception_ptr{}), std::invalid_argument);
+    first.close();
     CHECK(second.next() == 2);
     second = count_to(1);
     CHECK(all_of(std::move(second)) == numbers{1});

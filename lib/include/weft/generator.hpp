@@ -33,7 +33,8 @@ namespace weft {
 /// Errors:    what leaves the body comes out of next(), which ends the generator. A stop_iteration comes out
 ///            as a generator_misuse with it nested, since it would pass for the end. While nobody waits in
 ///            next(), errors go to the thread's main fiber, the parent of the body's.
-/// Threads:   the one that made it; resuming it on another throws wrong_thread.
+/// Threads:   the one that made it; resuming it on another throws wrong_thread. May be destroyed on any: its
+///            own unwinds it, at its next turn.
 /// Lifetime:  destroying a suspended one unwinds its body with fiber_exit, as dropping a fiber does; errors
 ///            that leave it then are reported as ones that nobody observed. One in whose next() somebody
 ///            waits must not be destroyed: that aborts. A moved-from one has ended.
@@ -100,7 +101,7 @@ public:
     /// As next(), and yield() throws `error` in the body. Where there is no yield(), before the beginning and
     /// after the end, the error comes back at once, and the generator has ended.
     Yield throw_into(std::exception_ptr error) {
-        if (!state_) std::rethrow_exception(std::move(error));
+        if (!state_) detail::throw_back(std::move(error));
         core().raise(fiber_, std::move(error));
         return current_or_stop();
     }

@@ -40,7 +40,7 @@ struct local_holder final : local_value {
 WEFT_API local_key take_local_key();
 WEFT_API void give_local_key(const local_key& key) noexcept;
 /// Of the running fiber; null if it has none.
-WEFT_API void* find_local(const local_key& key) noexcept;
+WEFT_NO_STUB WEFT_API void* find_local(const local_key& key) noexcept;
 /// Gives it to the running fiber.
 WEFT_API void* keep_local(const local_key& key, std::unique_ptr<local_value> made);
 
@@ -68,8 +68,9 @@ public:
         : local{[] { return T(); }} {}
     /// Values are what `factory()` returns, called in the fiber that needs one. What it throws comes out of
     /// get().
-    template <std::copy_constructible F>
-        requires std::same_as<std::invoke_result_t<F&>, T> || std::convertible_to<std::invoke_result_t<F&>, T>
+    template <class F>
+        requires(!std::same_as<F, local>) && std::invocable<F&> &&
+                (std::same_as<std::invoke_result_t<F&>, T> || std::convertible_to<std::invoke_result_t<F&>, T>)
     explicit local(F factory)
         : make_{[f = std::move(factory)]() mutable {
               return std::make_unique<detail::local_holder<T>>(f);

@@ -73,8 +73,8 @@ void set_variable(std::uint64_t id, variable_value value) {
 
 void throw_unset(const std::string& name) {
     throw unset_variable("weft: the context variable '" + name + "' has no value in the running fiber's "
-                         "context; set it there, or give it a default. A fiber starts with an empty context: see "
-                         "set_context()");
+                         "context; set it there, or give it a default. A fiber starts with an empty context: "
+                         "see set_context()");
 }
 
 }  // namespace detail

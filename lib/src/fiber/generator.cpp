@@ -18,9 +18,13 @@ namespace detail {
 namespace {
 
 template <class F>
-struct at_exit {
-    F function;
-    ~at_exit() { function(); }
+class at_exit {
+public:
+    explicit at_exit(F function) : function_{function} {}
+    ~at_exit() { function_(); }
+
+private:
+    F function_;
 };
 
 // Nothing has to be done but to leap.
@@ -46,6 +50,12 @@ void adopt(end_block& child, end_block& parent) noexcept {
 
 }  // namespace
 
+void throw_back(std::exception_ptr error) {
+    if (!error)
+        throw std::invalid_argument("weft: throw_into() of an empty exception_ptr; use close() to end it");
+    std::rethrow_exception(std::move(error));
+}
+
 generator_core::generator_core() : home_{&this_thread()} {}
 
 thread& generator_core::check_thread() const {
@@ -60,7 +70,7 @@ thread& generator_core::check_resumable() const {
     thread& t = check_thread();
     if (caller_ || (phase_ == generator_phase::begun && !at_))
         throw generator_misuse("weft: the generator is running already: its body resumes it, or it waits "
-                               "while another fiber is in its next(); give each of them a generator of its own");
+                               "while another fiber is in its next(); give each of them one of its own");
     return t;
 }
 
@@ -119,15 +129,13 @@ void generator_core::send(fiber& own, void* sent) {
 }
 
 void generator_core::raise(fiber& own, std::exception_ptr error) {
-    if (!error)
-        throw std::invalid_argument("weft: throw_into() of an empty exception_ptr; use close() to end it");
     check_resumable();
-    if (at_) {
+    if (at_ && error) {
         raised_ = std::move(error);
         return resume(own);
     }
-    end_unbegun(own);
-    std::rethrow_exception(std::move(error));
+    if (error) end_unbegun(own);
+    throw_back(std::move(error));
 }
 
 void generator_core::close(fiber& own) {

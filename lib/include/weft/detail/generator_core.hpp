@@ -18,6 +18,9 @@ enum class generator_phase : std::uint8_t {
     ended,    // nothing is left of the body
 };
 
+/// @throws std::invalid_argument  there is nothing to be thrown
+[[noreturn]] WEFT_API void throw_back(std::exception_ptr error);
+
 /// Shared by a generator, its body, and the stop_iteration that carries its result.
 class WEFT_API generator_core {
 public:
