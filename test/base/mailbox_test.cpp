@@ -16,14 +16,13 @@ namespace {
 
 std::vector<std::pair<int, int>> arrived;  // sender, number
 
-struct numbered : mail {
-    numbered(int s, int n) noexcept : mail{&arrive}, sender{s}, number{n} {}
+struct numbered final : mail {
+    numbered(int s, int n) noexcept : sender{s}, number{n} {}
     int sender, number;
 
-    static void arrive(mail& m) noexcept {
-        auto& self = static_cast<numbered&>(m);
-        arrived.emplace_back(self.sender, self.number);
-        delete &self;
+    void arrive() noexcept override {
+        arrived.emplace_back(sender, number);
+        delete this;
     }
 };
 

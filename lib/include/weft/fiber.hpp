@@ -11,7 +11,7 @@
 
 #include <weft/detail/end_block.hpp>
 #include <weft/detail/fiber_body.hpp>
-#include <weft/detail/leap.hpp>
+#include <weft/detail/hop.hpp>
 #include <weft/message.hpp>
 
 namespace weft {
@@ -20,29 +20,9 @@ class fiber;
 
 namespace detail {
 
-/// Prepares a switch from the running fiber to `target`, or does the whole of it. Throws as switch_to().
-WEFT_API departure depart(end_block* target, message* values);
-WEFT_API message arrive_slowly(std::uintptr_t word);
 WEFT_API message throw_message(end_block* target, std::exception_ptr error);
 fiber fiber_of(handle<end_block> block) noexcept;
 end_block* block_of(const fiber& f) noexcept;
-
-/// Suspends the caller and runs `target`. @returns a message with the lowest bit clear, null, or what
-/// arrive_slowly() takes
-[[gnu::always_inline]] inline std::uintptr_t switch_word(end_block* target, message* values) {
-    const departure d = depart(target, values);
-    if (!d.to) [[unlikely]]
-        return reinterpret_cast<std::uintptr_t>(d.save);
-    return leap(d.save, d.to, reinterpret_cast<std::uintptr_t>(values));
-}
-
-[[gnu::always_inline]] inline message switch_message(end_block* target, message* values) {
-    const std::uintptr_t word = switch_word(target, values);
-    if (word == 0) [[likely]]
-        return {};
-    if (word & 1) return arrive_slowly(word);
-    return std::move(*reinterpret_cast<message*>(word));
-}
 
 }  // namespace detail
 

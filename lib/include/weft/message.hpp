@@ -3,6 +3,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstring>
+#include <exception>
+#include <memory>
 #include <new>
 #include <string>
 #include <tuple>
@@ -23,12 +26,21 @@ using sent_t = std::conditional_t<std::is_array_v<std::remove_reference_t<T>> &&
                                       std::is_same_v<std::remove_cv_t<std::remove_extent_t<std::remove_reference_t<T>>>, char>,
                                   std::string, std::decay_t<T>>;
 
+/// Whose move is a copy of its bytes, and runs nothing of the user's.
+template <class T>
+inline constexpr bool moves_as_bytes = std::is_trivially_copyable_v<T>;
+template <class T>
+inline constexpr bool moves_as_bytes<std::unique_ptr<T>> = true;
+template <class T>
+inline constexpr bool moves_as_bytes<std::shared_ptr<T>> = true;
+template <>
+inline constexpr bool moves_as_bytes<std::exception_ptr> = true;
+
 /// What a message knows of the tuple that it holds.
 struct message_kind {
     std::size_t count;
     const std::type_info* const* types;  // `count` of them
-    void (*move)(void* to, void* from) noexcept;  // and destroys `from`
-    void (*destroy)(void* at) noexcept;
+    void (*destroy)(void* at) noexcept;  // null where there is nothing to do
 };
 
 [[noreturn]] WEFT_API void throw_bad_message(const message_kind* held, const std::type_info* const* wanted,
@@ -41,8 +53,9 @@ struct message_kind {
 /// Types:     decayed as std::make_tuple does; string literals become std::string. A type must be asked for
 ///            exactly as it was sent: no conversions. Move-only values travel. References do not, at compile
 ///            time; send a pointer or std::ref.
-/// Copies:    none beyond the one into the message; taking a value out moves it. A message of up to three
-///            words lies in place, a larger one is allocated once and moves as a pointer.
+/// Copies:    none beyond the one into the message; taking a value out moves it. Up to three words of plain data,
+///            std::unique_ptr or std::shared_ptr lie in place; all else is allocated once. The values themselves
+///            do not move with the message, so their moves may do anything, even switch.
 /// Lifetime:  each value is destroyed exactly once: by the receiver, or with the message if nobody took it.
 /// greenlet:  the return value of switch(): () for none, the object for one, a tuple for several
 class WEFT_API message {
@@ -85,22 +98,32 @@ public:
 private:
     static constexpr std::size_t room = 3 * sizeof(void*);
 
-    template <class Tuple>
+    template <class... T>
     static constexpr bool in_place =
-        sizeof(Tuple) <= room && alignof(Tuple) <= alignof(void*) && std::is_nothrow_move_constructible_v<Tuple>;
+        sizeof(std::tuple<T...>) <= room && alignof(std::tuple<T...>) <= alignof(void*) && (detail::moves_as_bytes<T> && ...);
 
     template <class... T>
     struct kind_of;
+
+    /// Destroys the emptied values once they have been moved out, or have thrown on the way.
+    struct emptier {
+        message& of;
+        ~emptier() { of.clear(); }
+    };
 
     template <class... T>
     std::tuple<T...>* locate() noexcept;
 
     void take_from(message& other) noexcept {
         kind_ = std::exchange(other.kind_, nullptr);
-        if (kind_) kind_->move(&room_, &other.room_);
+        if (kind_) std::memcpy(&room_, &other.room_, room);
     }
     void clear() noexcept {
-        if (kind_) std::exchange(kind_, nullptr)->destroy(&room_);
+        if (kind_) destroy_values();
+    }
+    void destroy_values() noexcept {
+        const auto destroy = std::exchange(kind_, nullptr)->destroy;
+        if (destroy) destroy(&room_);
     }
 
     alignas(void*) std::byte room_[room];  // the tuple, or a pointer to it; live only while kind_ is set
@@ -114,19 +137,12 @@ struct message::kind_of {
     using tuple = std::tuple<T...>;
     static constexpr const std::type_info* types[sizeof...(T) + 1] = {&typeid(T)..., nullptr};
 
-    static void move(void* to, void* from) noexcept {
-        if constexpr (in_place<tuple>) {
-            ::new (to) tuple(std::move(*static_cast<tuple*>(from)));
-            static_cast<tuple*>(from)->~tuple();
-        } else {
-            ::new (to) tuple*(*static_cast<tuple**>(from));
-        }
-    }
     static void destroy(void* at) noexcept {
-        if constexpr (in_place<tuple>) static_cast<tuple*>(at)->~tuple();
+        if constexpr (in_place<T...>) static_cast<tuple*>(at)->~tuple();
         else delete *static_cast<tuple**>(at);
     }
-    static constexpr detail::message_kind kind{sizeof...(T), types, move, destroy};
+    static constexpr bool plain = in_place<T...> && (std::is_trivially_destructible_v<T> && ...);
+    static constexpr detail::message_kind kind{sizeof...(T), types, plain ? nullptr : &destroy};
 };
 
 template <class... A>
@@ -134,7 +150,7 @@ message message::of(A&&... values) {
     using tuple = std::tuple<detail::sent_t<A>...>;
     message m;
     if constexpr (sizeof...(A) > 0) {
-        if constexpr (in_place<tuple>) ::new (static_cast<void*>(&m.room_)) tuple(std::forward<A>(values)...);
+        if constexpr (in_place<detail::sent_t<A>...>) ::new (static_cast<void*>(&m.room_)) tuple(std::forward<A>(values)...);
         else ::new (static_cast<void*>(&m.room_)) tuple*(new tuple(std::forward<A>(values)...));
         m.kind_ = &kind_of<detail::sent_t<A>...>::kind;
     }
@@ -156,7 +172,7 @@ bool message::holds() const noexcept {
 template <class... T>
 std::tuple<T...>* message::locate() noexcept {
     using tuple = std::tuple<T...>;
-    if constexpr (in_place<tuple>) return std::launder(reinterpret_cast<tuple*>(&room_));
+    if constexpr (in_place<T...>) return std::launder(reinterpret_cast<tuple*>(&room_));
     else return *std::launder(reinterpret_cast<tuple**>(&room_));
 }
 
@@ -166,14 +182,16 @@ std::tuple<T...> message::get() {
     if constexpr (sizeof...(T) == 0) {
         return {};
     } else {
-        message taken = std::move(*this);  // destroyed with its emptied values on the way out
-        return std::move(*taken.locate<T...>());
+        const emptier taken{*this};
+        return std::move(*locate<T...>());
     }
 }
 
 template <class T>
 T message::as() {
-    return std::get<0>(get<T>());
+    if (!holds<T>()) detail::throw_bad_message(kind_, kind_of<T>::types, 1);
+    const emptier taken{*this};
+    return std::get<0>(std::move(*locate<T>()));
 }
 
 }  // namespace weft

@@ -36,7 +36,7 @@ bool mailbox::deliver_all() noexcept {
     const bool any = oldest != nullptr;
     while (oldest) {
         mail* next = oldest->next;
-        oldest->deliver(*oldest);
+        oldest->arrive();
         oldest = next;
     }
     return any;

@@ -36,9 +36,6 @@ struct context {
 /// Makes `c` a context that runs fiber_main() on [bottom, top) when first switched to.
 void make_context(context& c, std::byte* top, std::byte* bottom) noexcept;
 
-/// The word of a switch that says: what has arrived lies in the record.
-inline constexpr std::uintptr_t look_around = 1;
-
 /// Of a context that was left by a leap and begins anew: as one just made.
 inline void renew_context(context& c) noexcept {
     c.exceptions = {};
@@ -71,22 +68,35 @@ inline void exchange_state(const thread_words& words, context& from, const conte
     }
 }
 
+/// The same between two that have no exceptions, caught or in flight, which are not stored then.
+/// @returns false, having done nothing, if the caller has some
+[[gnu::always_inline]] inline bool exchange_plain_state(const thread_words& words, context& from,
+                                                        const context& to) noexcept {
+    if (reinterpret_cast<std::uintptr_t>(words.exceptions->caught) | words.exceptions->uncaught) [[unlikely]]
+        return false;
+    const int error = *words.error_number;
+    from.error_number = error;
+    if (to.error_number != error) [[unlikely]]
+        *words.error_number = to.error_number;
+    return true;
+}
+
 /// Suspends the caller in `from` and resumes `to`; returns when somebody switches to `from`. Works on every
 /// suspended context, however it was left.
 ///
 /// switch_context ends in a return, which keeps the processor's return predictor right where both sides left
 /// through the same call site: it is inlined so that a caller has exactly one. switch_final says that nobody will
 /// ever switch to `from` again.
-/// @returns the word of the switch back; look_around where Boost's jump serves, which carries none
+/// @returns the word of the switch back; 1, look_around, where Boost's jump serves, which carries none
 __attribute__((always_inline)) inline std::uintptr_t switch_context(const thread_words& words, context& from,
                                                                     context& to, std::uintptr_t word) noexcept {
     exchange_state(words, from, to);
     sanitizer::leaving(from.shadow, to.shadow, false);
 #if defined(WEFT_HAS_LEAP)
-    if (own_jump.load(std::memory_order_relaxed)) [[likely]] word = weft_jump_ret(&from.sp, to.sp, word);
+    if (own_jump.load(std::memory_order_relaxed)) [[likely]] word = weft_jump_ret(&from.sp, word, to.sp);
     else
 #endif
-        jump_boost(from, to), word = look_around;
+        jump_boost(from, to), word = 1;
     sanitizer::arrived(from.shadow, nullptr);
     return word;
 }
@@ -95,7 +105,7 @@ __attribute__((always_inline)) inline std::uintptr_t switch_context(const thread
     exchange_state(words, from, to);
     sanitizer::leaving(from.shadow, to.shadow, true);
 #if defined(WEFT_HAS_LEAP)
-    if (own_jump.load(std::memory_order_relaxed)) [[likely]] leap_for_ever(&from.sp, to.sp, word);
+    if (own_jump.load(std::memory_order_relaxed)) [[likely]] leap(&from.sp, word, to.sp);
 #endif
     jump_boost(from, to);
     __builtin_unreachable();

@@ -3,29 +3,35 @@
 
 #include <cstdint>
 
-#include <weft/detail/leap.hpp>
+#include <weft/detail/switch_clobbers.hpp>
 
-#if defined(WEFT_HAS_LEAP)
+#if defined(__x86_64__) && defined(__LP64__)
+#define WEFT_HAS_LEAP 1
 
-// Both push the seven-word frame of Boost.Context 1.74 (floating point control, r12-r15, rbx, rbp, return
+// All push the seven-word frame of Boost.Context 1.74 (floating point control, r12-r15, rbx, rbp, return
 // address), store the stack pointer in *save and resume the frame at `to`. A fresh frame starts in Boost's
 // trampoline and finds transfer_t{the stack pointer just saved, save} as its argument, as after Boost's jump; in
-// others `word` arrives, as the result of the one and in rdx after the other.
-
-// Ends in ret.
-extern "C" std::uintptr_t weft_jump_ret(void** save, void* to, std::uintptr_t word) noexcept;
+// any other `word` is what the call returns that left it.
+extern "C" {
+std::uintptr_t weft_jump_ret(void** save, std::uintptr_t word, void* to) noexcept;   // ends in ret
+std::uintptr_t weft_leap(void** save, std::uintptr_t word, void* to) noexcept;       // ends in an indirect jmp
+std::uintptr_t weft_leap_back(void** save, std::uintptr_t word, void* to) noexcept;  // and not to a fresh frame
+}
 
 namespace weft::detail {
 
-// weft_leap, see leap.hpp, for who never comes back.
-[[noreturn, gnu::always_inline]] inline void leap_for_ever(void** save, void* to, std::uintptr_t word) noexcept {
+/// weft_leap, jumped to: a call that is never returned to would put the processor's return predictor out of step.
+[[gnu::always_inline]] inline std::uintptr_t leap(void** save, std::uintptr_t word, void* to) noexcept {
+    std::uintptr_t arrived;
     asm volatile(
-        "pushq $0\n\t"
-        "jmp weft_leap_here"
+        "leaq 1f(%%rip), %%rax\n\t"
+        "pushq %%rax\n\t"
+        "jmp weft_leap\n"
+        "1:"
+        : "=&a"(arrived), "+D"(save), "+S"(word), "+d"(to)
         :
-        : "D"(save), "S"(to), "d"(word)
-        : "memory");
-    __builtin_unreachable();
+        : WEFT_SWITCH_CLOBBERS);
+    return arrived;
 }
 
 // Gives the frame the caller's floating point control, as making one does.

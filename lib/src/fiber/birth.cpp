@@ -74,6 +74,7 @@ void* take_stack(end_block& block, const fiber_options& options, std::size_t siz
     // Every body is derived from `body` first and once, so that is where it begins.
     rec->function = reinterpret_cast<body*>(place);
     rec->block = &block;
+    rec->leaps_from = &block.leapt_from;
     t.records.push_back(*rec);
     block.rec = rec;
     count_here(block);  // the fiber's own, until it ends

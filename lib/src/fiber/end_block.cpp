@@ -52,7 +52,6 @@ void unwind(thread& t, end_block& block) noexcept {
     count_here(*me.block);
     gone.incoming = std::make_exception_ptr(fiber_exit{});
     gone.dropped = true;
-    me.state = run_state::suspended;
     t.switch_to(gone, look_around);
     t.attend();
     me.incoming = nullptr;
@@ -70,7 +69,8 @@ void unwind(thread& t, end_block& block) noexcept {
 void last_handle(thread& t, end_block& block) noexcept {
     record& rec = *block.rec;
     if (&rec == t.current) {
-        rec.leaves_slowly = true;  // it is unwound by whoever runs next, if it is still nobody's when it leaves
+        rec.maybe_unowned = true;  // it is unwound by whoever runs next, if it is still nobody's when it leaves
+        t.slow |= thread::careful;
         return drop(block);
     }
     if (t.unwinding) return drop(block);  // all are unwound in their turn
@@ -114,20 +114,6 @@ bool give_up_elsewhere(end_block& b) noexcept {
     return last;
 }
 
-// The letter has come: gives up what others have dropped, all but the last by counting.
-void take_back(mail& m) noexcept {
-    auto& b = static_cast<end_block&>(m);
-    const std::uint32_t dropped = b.dropped_elsewhere.exchange(0, acq_rel);
-    std::uint32_t count = b.shared.load(relaxed), moved;
-    do moved = std::min(count / end_block::one_shared, dropped);
-    while (!b.shared.compare_exchange_weak(count, count - moved * end_block::one_shared, acq_rel, relaxed));
-    const std::uint32_t local = b.local.load(relaxed) + moved - (dropped - 1);
-    b.local.store(local, relaxed);
-    const bool may_be_last = local == 1 || (local == 2 && b.rec && b.unwinds);
-    if (may_be_last) this_thread_if_any()->add_orphan(b);  // its end may run the user's code, which needs a fiber
-    else b.local.store(local - 1, relaxed);
-}
-
 bool give_up(end_block& block) noexcept {
     thread* t = this_thread_if_any();
     return is_owner(t, block) ? give_up_here(*t, block) : give_up_elsewhere(block);
@@ -165,7 +151,20 @@ void end_block::operator delete(void* at, std::size_t size) noexcept {
 
 end_block::end_block() : end_block{this_thread()} {}
 
-end_block::end_block(thread& owner) noexcept : mail{&take_back}, home{owner.box}, id{owner.next_id()} {
+// Gives up all but the last by counting.
+void end_block::arrive() noexcept {
+    const std::uint32_t dropped = dropped_elsewhere.exchange(0, acq_rel);
+    std::uint32_t count = shared.load(relaxed), moved;
+    do moved = std::min(count / one_shared, dropped);
+    while (!shared.compare_exchange_weak(count, count - moved * one_shared, acq_rel, relaxed));
+    const std::uint32_t left = local.load(relaxed) + moved - (dropped - 1);
+    local.store(left, relaxed);
+    const bool may_be_last = left == 1 || (left == 2 && rec && unwinds);
+    if (may_be_last) current_thread->add_orphan(*this);  // its end may run the user's code, which needs a fiber
+    else local.store(left - 1, relaxed);
+}
+
+end_block::end_block(thread& owner) noexcept : home{owner.box}, id{owner.next_id()} {
     ++owner.claims;
 }
 

@@ -19,7 +19,7 @@ end_block& nearest_living(end_block& block) {
 }
 
 bool can_be_switched_to(const record& rec) noexcept {
-    return rec.state == run_state::suspended || (rec.state == run_state::pending && !rec.scheduled);
+    return rec.state == run_state::free || (rec.state == run_state::pending && !rec.scheduled);
 }
 
 // Whom a switch to `target` resumes; the running fiber itself is a valid answer.
@@ -52,45 +52,19 @@ message arrive(thread& t, std::uintptr_t word) {
 
 // Nobody could ever switch back to a fiber without a handle: whoever runs next unwinds it.
 void leave_behind_if_unowned(thread& t, record& me) noexcept {
-    if (me.is_hub) return;
-    me.leaves_slowly = false;
+    t.slow &= static_cast<std::uint8_t>(~thread::careful);
+    if (!me.maybe_unowned) return;
+    me.maybe_unowned = false;
     if (!me.block->unowned(1)) return;
-    retain(*me.block);
+    count_here(*me.block);
     t.add_orphan(*me.block);
 }
 
 // Leaves by a switch in the library itself, and takes what has come.
 message travel(thread& t, record& next, std::uintptr_t word) {
     record& me = *t.current;
-    if (me.leaves_slowly) leave_behind_if_unowned(t, me);
-    me.state = run_state::suspended;
+    if (t.slow & thread::careful) leave_behind_if_unowned(t, me);
     return arrive(t, t.switch_to(next, word));
-}
-
-departure back_with(message& got) noexcept {
-    return {reinterpret_cast<void**>(got.empty() ? nullptr : &got), nullptr};
-}
-
-[[gnu::noinline]] departure depart_slowly(end_block* target, message* values) {
-    if (!target) throw_no_fiber();
-    thread& t = this_thread();
-    t.tidy();
-    record& next = destination(t, *target);
-    record& me = *t.current;
-    if (&next == &me) {
-        if (t.slow & thread::traced) t.note_origin();
-        t.attend();
-        return {reinterpret_cast<void**>(values), nullptr};
-    }
-    const bool leaps = !(t.slow & (thread::traced | thread::long_way));
-    const bool takes_word = next.state == run_state::suspended;
-    if (values && !(leaps && takes_word)) next.inbox = std::move(*values);
-    if (!leaps) {
-        me.inbox = travel(t, next, look_around);
-        return back_with(me.inbox);
-    }
-    if (me.leaves_slowly) leave_behind_if_unowned(t, me);
-    return t.leave_for(next);
 }
 
 // An explicit fiber's function is done. @returns who goes on, with what it is sent
@@ -174,32 +148,66 @@ void fiber_main(context& left) noexcept {
         if (done) release(block);
         else t.retire(me);
         if (t.slow & thread::traced) [[unlikely]] t.note_origin();
-        t.current = next;
-        next->state = run_state::running;
+        t.prepare(*next);
         if (!done) switch_final(t.words, me.ctx, next->ctx, look_around);
-        // Left by a leap, for there is no call on this stack that a return could match; comes back for another life.
+#if defined(WEFT_HAS_LEAP)
+        // There is no call on this stack that a return could match. Comes back for another life.
         exchange_state(t.words, me.ctx, next->ctx);
-        leap(&me.ctx.sp, next->ctx.sp, word_for(t, *next));
+        leap(&me.ctx.sp, word_for(t, *next), next->ctx.sp);
+#endif
     }
 }
 
-departure depart(end_block* target, message* values) {
+#if defined(WEFT_HAS_LEAP)
+namespace {
+
+
+[[gnu::noinline]] std::uintptr_t start(thread& t, record* next, message* values) noexcept {
+    if (!next || next->state != run_state::pending || next->scheduled) return travel_slowly;
+    if (!exchange_plain_state(t.words, t.current->ctx, next->ctx)) return travel_slowly;
+    if (values) next->inbox = std::move(*values);
+    next->state = run_state::free;
+    record& me = *t.current;
+    t.current = next;
+    return weft_leap(me.leaps_from, 0, next->ctx.sp);
+}
+
+}  // namespace
+
+[[gnu::aligned(64)]] std::uintptr_t weft_switch(end_block* target, message* values) noexcept {
     thread* const t = current_thread;
     if (!target || !t || target->home != t->box) [[unlikely]]
-        return depart_slowly(target, values);
-    record* const next = target->rec;
+        return travel_slowly;
+    if (t->slow) [[unlikely]]
+        return travel_slowly;
+    void* const sp = target->leapt_from;
+    if (!sp) [[unlikely]]
+        return start(*t, target->rec, values);
+    record& next = *target->rec;
     record& me = *t->current;
-    if (!next || t->slow | me.leaves_slowly) [[unlikely]]
-        return depart_slowly(target, values);
-    if (next->state != run_state::suspended) {
-        if (next->state != run_state::pending || next->scheduled) [[unlikely]]
-            return depart_slowly(target, values);
-        if (values) next->inbox = std::move(*values);
+    if (!exchange_plain_state(t->words, me.ctx, next.ctx)) [[unlikely]]
+        return travel_slowly;
+    target->leapt_from = nullptr;
+    t->current = &next;
+    return weft_leap_back(me.leaps_from, reinterpret_cast<std::uintptr_t>(values), sp);
+}
+#endif
+
+message switch_slowly(end_block* target, message* values) {
+    if (!target) throw_no_fiber();
+    thread& t = this_thread();
+    t.tidy();
+    record& next = destination(t, *target);
+    if (&next == t.current) {
+        if (t.slow & thread::traced) t.note_origin();
+        t.attend();
+        return values ? std::move(*values) : message{};
     }
-    return t->leave_for(*next);
+    if (values) next.inbox = std::move(*values);
+    return travel(t, next, look_around);
 }
 
-message arrive_slowly(std::uintptr_t word) { return arrive(*current_thread, word); }
+message arrive_slowly() { return arrive(*current_thread, look_around); }
 
 message throw_message(end_block* target, std::exception_ptr error) {
     if (!target) throw_no_fiber();

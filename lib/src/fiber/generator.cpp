@@ -27,13 +27,9 @@ private:
     F function_;
 };
 
-// Nothing has to be done but to leap.
-bool may_leap(const thread& t, const record& to) noexcept {
-    return !(t.slow | t.current->leaves_slowly) && to.state == run_state::suspended;
-}
-
-void take_arrival(std::uintptr_t word) {
-    if (word & 1) arrive_slowly(word);
+void take_arrival(end_block* to, std::uintptr_t word) {
+    if (word == look_around) arrive_slowly();
+    else if (word == travel_slowly) switch_slowly(to, nullptr);
     else if (word) *reinterpret_cast<message*>(word) = message{};
 }
 
@@ -74,42 +70,43 @@ thread& generator_core::check_resumable() const {
     return t;
 }
 
-departure generator_core::depart_in(void* sent) noexcept {
-    thread* const t = current_thread;
-    if (t != home_ || !at_ || !may_leap(*t, *at_)) [[unlikely]]
-        return {};
+// @returns whom to hop to; null for the slow way
+end_block* generator_core::going_in(void* sent) noexcept {
+    const thread* const t = current_thread;
+    if (t != home_ || !at_ || t->slow) [[unlikely]]
+        return nullptr;
     sent_ = sent;
-    caller_ = t->current;
-    return t->leave_for(*std::exchange(at_, nullptr));
+    caller_ = t->current->block;
+    return std::exchange(at_, nullptr);
 }
 
-departure generator_core::depart_out() noexcept {
-    thread* const t = current_thread;
-    if (t != home_ || !caller_ || !may_leap(*t, *caller_)) [[unlikely]]
-        return {};
-    at_ = t->current;
-    return t->leave_for(*std::exchange(caller_, nullptr));
+end_block* generator_core::going_out() noexcept {
+    const thread* const t = current_thread;
+    if (t != home_ || !caller_ || t->slow) [[unlikely]]
+        return nullptr;
+    at_ = t->current->block;
+    return std::exchange(caller_, nullptr);
 }
 
 void generator_core::resume_slowly(fiber& own, void* sent) {
     thread& t = check_resumable();
     if (ended()) return;
     sent_ = sent;
-    caller_ = t.current;
-    if (at_) return arrive_outside(own, switch_word(std::exchange(at_, nullptr)->block, nullptr));
+    caller_ = t.current->block;
+    if (at_) return arrive_outside(own, std::exchange(at_, nullptr), travel_slowly);
     const at_exit nobody_waits{[this] { caller_ = nullptr; }};
     own.switch_to();
-    arrive_outside(own, 0);
+    arrive_outside(own, nullptr, 0);
 }
 
-// Back in the caller, whichever way.
-void generator_core::arrive_outside(fiber& own, std::uintptr_t word) {
+// Back in the caller, whichever way; or still there, and `to` is to be switched to the slow way.
+void generator_core::arrive_outside(fiber& own, end_block* to, std::uintptr_t word) {
     {
         const at_exit nobody_waits{[this] {
             caller_ = nullptr;
             raised_ = nullptr;
         }};
-        take_arrival(word);
+        take_arrival(to, word);
     }
     if (at_) return;
     if (!ended())
@@ -168,18 +165,22 @@ void generator_core::suspend_slowly() {
         throw generator_misuse("weft: yield() outside of its generator, which is suspended or has ended; "
                                "yield from the body or from what it calls");
     if (!caller_) return nobody_waits(t);
-    at_ = t.current;
-    arrive_inside(switch_word(std::exchange(caller_, nullptr)->block, nullptr));
+    at_ = t.current->block;
+    arrive_inside(std::exchange(caller_, nullptr), travel_slowly);
 }
 
-// Back at the yield, whichever way.
-void generator_core::arrive_inside(std::uintptr_t word) {
-    const bool resumed = caller_;
-    if (!resumed) {
-        at_ = nullptr;
-        told_ = abandoned_;
+// The same at the yield.
+void generator_core::arrive_inside(end_block* to, std::uintptr_t word) {
+    bool resumed = false;
+    {
+        const at_exit see_who_came{[&] {
+            resumed = caller_;
+            if (resumed) return;
+            at_ = nullptr;
+            told_ = abandoned_;
+        }};
+        take_arrival(to, word);
     }
-    take_arrival(word);
     if (!resumed)
         throw invalid_switch("weft: somebody has switched to a suspended generator's fiber; only next() may");
     // An exception that left a destructor while the body unwinds would end the process.
@@ -215,14 +216,14 @@ void generator_core::fail() {
 
 void generator_core::end() noexcept {
     phase_ = caller_ ? generator_phase::ending : generator_phase::ended;
-    record* const heir = std::exchange(caller_, nullptr);
+    end_block* const heir = std::exchange(caller_, nullptr);
     if (!heir) return;
     end_block& me = *home_->current->block;
     // A caller that descends from the body's fiber, and so will outlive its ancestor, takes that one's parent
     // now.
-    for (end_block* at = heir->block; at->parent; at = at->parent)
+    for (end_block* at = heir; at->parent; at = at->parent)
         if (at->parent == &me) adopt(*at, *me.parent);
-    adopt(me, *heir->block);
+    adopt(me, *heir);
 }
 
 }  // namespace detail

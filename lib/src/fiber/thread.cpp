@@ -63,8 +63,9 @@ thread& make_this_thread() {
 thread::thread()
     : current{&main}, box{new mailbox}, words{thread_words::of_this_thread()}, slow{static_cast<std::uint8_t>(leaps() ? 0 : long_way)} {
     main.owner = this;
-    main.state = run_state::running;
+    main.state = run_state::free;
     main.block = new end_block{*this};
+    main.leaps_from = &main.block->leapt_from;
     main.block->rec = &main;
     main.block->unwinds = false;
     main.block->state.store(phase::started, std::memory_order_relaxed);
@@ -145,7 +146,6 @@ void thread::unwind_all() noexcept {
         newest->incoming = std::make_exception_ptr(fiber_exit{});
         newest->dropped = true;
         newest->refused = 0;
-        main.state = run_state::suspended;
         switch_to(*newest, look_around);
         main.incoming = nullptr;
         main.inbox = message{};
@@ -157,7 +157,7 @@ void thread::unwind_all() noexcept {
 
 void thread::give_up(record& me) noexcept {
     unwound_in_vain(*this, me);
-    me.state = run_state::suspended;
+    me.state = run_state::free;
     switch_to(main, look_around);
     fatal("a fiber that was given up was switched to");
 }

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include <weft/detail/end_block.hpp>
+#include <weft/detail/hop.hpp>
 #include <weft/message.hpp>
 
 #include "base/list.hpp"
@@ -24,8 +25,7 @@ struct context_values;
 /// Where a fiber is, and who may move it.
 enum class run_state : std::uint8_t {
     pending,    // not started: whoever switches to it, or the scheduler for a task (then it is `ready`)
-    running,    // it is thread::current
-    suspended,  // inside switch_to(): whoever switches to it
+    free,       // it is thread::current, or inside switch_to(): whoever switches to it
     ready,      // in the scheduler's ready queue
     parked,     // inside a wait: whoever has its token
     hub,        // the hub's own fiber while others run: only the scheduler
@@ -39,7 +39,7 @@ struct life {
     bool scheduled = false;       // a task: ends to the scheduler, not to its parent
     bool killed = false;          // sticks until the task ends
     bool interruptible = false;   // while parked: kill() may wake it
-    bool leaves_slowly = false;   // the hub's, and one that may be nobody's: depart() has to look
+    bool maybe_unowned = false;   // it runs without a handle, or did
     bool is_hub = false;
     bool ending = false;          // its function is done: nothing is thrown into the destructors that follow
     bool dropped = false;         // being unwound for want of handles: an error goes to the report
@@ -57,6 +57,7 @@ struct record : list_node, life {  // linked in thread::records while alive
     record& (*at_end)(record&, std::exception_ptr&&) = nullptr;
     thread* owner = nullptr;
     end_block* block = nullptr;
+    void** leaps_from = nullptr;  // the block's leapt_from
     std::exception_ptr incoming;  // instead of the inbox
     message inbox;                // for the switch that resumes it
     body* function = nullptr;
@@ -87,6 +88,7 @@ struct thread {
         untidy = 1,    // something is retired or an orphan
         traced = 2,    // set_trace()
         long_way = 4,  // Boost's jump serves, or a sanitizer is told of each switch
+        careful = 8,   // the hub runs, or a fiber that is maybe nobody's
     };
 
     record* current;
@@ -115,18 +117,21 @@ struct thread {
     std::uintptr_t switch_to(record& next, std::uintptr_t word) noexcept {
         record& me = *current;
         if (slow & traced) [[unlikely]] note_origin();
-        current = &next;
-        next.state = run_state::running;
+        prepare(next);
         return switch_context(words, me.ctx, next.ctx, word);
     }
-    /// The half of a switch that comes before the leap.
-    departure leave_for(record& next) noexcept {
-        record& me = *current;
-        me.state = run_state::suspended;
-        next.state = run_state::running;
+    /// Whoever has left by a leap cannot be leapt to any more.
+    void claim(record& rec) noexcept {
+        void* const sp = std::exchange(rec.block->leapt_from, nullptr);
+        if (!sp) return;
+        rec.ctx.sp = sp;
+        rec.ctx.exceptions = {};  // or it would not have leapt
+    }
+    /// `next` is about to run, however it has been left.
+    void prepare(record& next) noexcept {
+        claim(next);
+        next.state = run_state::free;
         current = &next;
-        exchange_state(words, me.ctx, next.ctx);
-        return {&me.ctx.sp, next.ctx.sp};
     }
     /// For the tracer: the running fiber is being left.
     void note_origin() noexcept;

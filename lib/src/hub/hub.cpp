@@ -12,16 +12,16 @@ namespace weft {
 namespace detail {
 namespace {
 
-struct posted_mail : mail {
-    explicit posted_mail(std::unique_ptr<posted> c) noexcept : mail{&arrive}, call{std::move(c)} {}
+struct posted_mail final : mail {
+    explicit posted_mail(std::unique_ptr<posted> c) noexcept : call{std::move(c)} {}
     std::unique_ptr<posted> call;
 
-    static void arrive(mail& m) noexcept {
-        std::unique_ptr<posted_mail> self{static_cast<posted_mail*>(&m)};
+    void arrive() noexcept override {
+        const std::unique_ptr<posted_mail> self{this};
         thread& t = this_thread();
         if (t.unwinding) return;
         try {
-            self->call->run();
+            call->run();
         } catch (...) {
             report_unhandled(*t.current->block, std::current_exception());
         }

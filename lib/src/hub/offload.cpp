@@ -19,8 +19,8 @@ constexpr timespec idle_limit{5, 0};
 /// On the stack of the fiber that waits for it, or part of an errand_job; `next` links it in the pool, then in the
 /// mailbox.
 struct job : mail {
-    job(thread& t, function deliver_function) noexcept : mail{deliver_function}, home{t.box} { home->add_ref(); }
-    ~job() { home->release(); }
+    explicit job(thread& t) noexcept : home{t.box} { home->add_ref(); }
+    virtual ~job() { home->release(); }
 
     /// On the pool thread. @returns false if the asking thread has ended
     bool finish() noexcept {
@@ -30,7 +30,7 @@ struct job : mail {
         to->release();
         return delivered;
     }
-    void arrived() noexcept {
+    void arrive() noexcept override {
         done = true;
         if (!abandoned) scheduler::here().unpark(token);
     }
@@ -45,15 +45,14 @@ struct job : mail {
 };
 
 struct errand_job : job {
-    errand_job(thread& t, std::shared_ptr<errand> e) noexcept : job{t, &arrive}, what{std::move(e)} {
+    errand_job(thread& t, std::shared_ptr<errand> e) noexcept : job{t}, what{std::move(e)} {
         work = [](void* p) { static_cast<errand*>(p)->run(); };
         argument = what.get();
         undeliverable = [](job& j) noexcept { delete static_cast<errand_job*>(&j); };
     }
-    static void arrive(mail& m) noexcept {
-        auto& self = static_cast<errand_job&>(m);
-        self.arrived();
-        if (self.abandoned) delete &self;
+    void arrive() noexcept override {
+        job::arrive();
+        if (abandoned) delete this;
     }
     std::shared_ptr<errand> what;
 };
@@ -201,7 +200,7 @@ bool offload(offload_kind kind, void (*function)(void*), void* argument, const c
     pool& p = pool_of(kind);
     thread& t = this_thread();
     driver& drive = scheduler::here().drive();
-    job j{t, [](mail& m) noexcept { static_cast<job&>(m).arrived(); }};
+    job j{t};
     j.work = function;
     j.argument = argument;
     j.token = scheduler::here().next_token();

@@ -65,7 +65,7 @@ void scheduler::make_hub() {
     release(*std::exchange(block->parent, thread_.main.block));
     block->unwinds = false;
     hub_ = block->rec;
-    hub_->is_hub = hub_->leaves_slowly = true;
+    hub_->is_hub = true;
     hub_->state = run_state::hub;
     hub_->unlink();  // not unwound with the others: it ends with the scheduler
     hub_block_ = block.get();  // whose own reference is given up with the scheduler
@@ -116,7 +116,7 @@ record& scheduler::next_turn(const record& me) noexcept {
 // Kept out of line: its call of the jump is the one site that every parked fiber leaves and returns through.
 [[gnu::noinline]] void scheduler::switch_away(record& me) noexcept {
     record& next = next_turn(me);
-    next.state = run_state::running;
+    next.state = run_state::free;
     if (&next == &me) return;
     if (thread_.slow & thread::traced) [[unlikely]] thread_.note_origin();
     thread_.current = &next;
@@ -277,6 +277,7 @@ void scheduler::call_undertaker() noexcept {
 
 void scheduler::run_hub() {
     for (;;) {
+        thread_.slow |= thread::careful;
         thread_.box->deliver_all();
         if (thread_.tidy_in_hub() && !first_ready_) call_undertaker();
         const deadline_node* first = deadlines_.first();
@@ -288,6 +289,7 @@ void scheduler::run_hub() {
             turns_left_ = turns_between_looks;
             last_poll_ = now();
             hub_->state = run_state::hub;
+            thread_.slow &= static_cast<std::uint8_t>(~thread::careful);
             switch_away(*hub_);
         } else if (main_is_left_behind_ && !something_may_happen) {
             std::exit(0);
@@ -314,6 +316,12 @@ std::string scheduler::describe_parked() {
     return text;
 }
 
+// It is inside switch_to(), which rethrows what is incoming.
+void scheduler::wake_from_switch(record& rec) noexcept {
+    thread_.claim(rec);
+    make_ready(rec);
+}
+
 void scheduler::explain_deadlock() {
     record& main = thread_.main;
     const std::string text =
@@ -322,7 +330,7 @@ void scheduler::explain_deadlock() {
     if (main.state == run_state::parked && main.waiting->foreign) fatal(text.c_str());
     main.incoming = std::make_exception_ptr(deadlock{text});
     if (main.state == run_state::parked) end_wait(main, wake::killed);
-    else make_ready(main);  // inside switch_to(), which rethrows what is incoming
+    else wake_from_switch(main);
 }
 
 void scheduler::report(end_block& block, const std::exception_ptr& error) noexcept {

@@ -124,6 +124,7 @@ private:
     void switch_pinned(record& me) noexcept;
     bool time_to_poll() noexcept;
     void explain_deadlock();
+    void wake_from_switch(record& rec) noexcept;
     wake refuse(record& me) noexcept;
 
     thread& thread_;

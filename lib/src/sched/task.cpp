@@ -20,14 +20,13 @@ record& task_ended(record& rec, std::exception_ptr&& error) {
     return sched.after(rec);
 }
 
-struct kill_mail : mail {
-    explicit kill_mail(task_block& b) noexcept : mail{&arrive}, target{handle<task_block>::share(&b)} {}
+struct kill_mail final : mail {
+    explicit kill_mail(task_block& b) noexcept : target{handle<task_block>::share(&b)} {}
     handle<task_block> target;
 
-    static void arrive(mail& m) noexcept {
-        auto& self = static_cast<kill_mail&>(m);
-        if (self.target->rec) scheduler::here().kill(*self.target->rec);
-        delete &self;
+    void arrive() noexcept override {
+        if (target->rec) scheduler::here().kill(*target->rec);
+        delete this;
     }
 };
 

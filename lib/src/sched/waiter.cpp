@@ -2,10 +2,9 @@
 
 namespace weft::detail {
 
-void waiter::arrive(mail& m) noexcept {
-    auto& self = static_cast<waiter&>(m);
-    self.now = grant_status::delivered;
-    scheduler::here().unpark(self.token);
+void waiter::arrive() noexcept {
+    now = grant_status::delivered;
+    scheduler::here().unpark(token);
 }
 
 void waiter::grant() noexcept {

@@ -17,7 +17,9 @@ enum class grant_status : std::uint8_t {
 /// granted or posted, and is its own thread's from then on.
 struct waiter : mail {
     waiter(thread& t, const park_token& waiting_as, void* carried = nullptr) noexcept
-        : mail{&arrive}, token{waiting_as}, home{t.box}, item{carried} {}
+        : token{waiting_as}, home{t.box}, item{carried} {}
+
+    virtual ~waiter() = default;
 
     /// Under the list's lock, with the node taken out: wakes the fiber, on its own thread or by a post.
     void grant() noexcept;
@@ -33,7 +35,7 @@ struct waiter : mail {
     grant_status now = grant_status::waiting;
 
 private:
-    static void arrive(mail& m) noexcept;
+    void arrive() noexcept override;
 };
 
 }  // namespace weft::detail

@@ -50,6 +50,9 @@ struct WEFT_API end_block : mail {
     end_block& operator=(const end_block&) = delete;
     virtual ~end_block();
 
+    /// The owner takes back what others have dropped.
+    void arrive() noexcept override;
+
     static void* operator new(std::size_t size);
     static void operator delete(void* at, std::size_t size) noexcept;
     static void* operator new(std::size_t size, std::align_val_t align) { return ::operator new(size, align); }
@@ -74,6 +77,9 @@ struct WEFT_API end_block : mail {
     std::atomic<std::uint32_t> dropped_elsewhere{0};  // references on their way to the owner, who gives them up
     std::atomic<phase> state{phase::pending};
     bool unwinds = true;  // when only the fiber itself is left: an explicit one; constant once it is shared
+    // Where the fiber goes on that has left by a leap; null while it runs, and however else it has left. So it also
+    // says who can be leapt to.
+    void* leapt_from = nullptr;
     mailbox* home;        // the owning thread's, claimed
     record* rec = nullptr;        // the owning thread's; null before it is made and once dead
     end_block* parent = nullptr;  // counted; the owning thread's

@@ -35,12 +35,12 @@ public:
 
     /// Runs the body until it yields or ends; throws what has left it.
     [[gnu::always_inline]] void resume(fiber& own, void* sent = nullptr) {
-        const departure d = depart_in(sent);
-        if (!d.to) [[unlikely]]
+        end_block* const to = going_in(sent);
+        if (!to) [[unlikely]]
             return resume_slowly(own, sent);
-        const std::uintptr_t word = leap(d.save, d.to, 0);
+        const std::uintptr_t word = hop(to, nullptr);
         if (word != 0 || !at_) [[unlikely]]
-            arrive_outside(own, word);
+            arrive_outside(own, to, word);
     }
     void send(fiber& own, void* sent);
     void raise(fiber& own, std::exception_ptr error);
@@ -53,12 +53,12 @@ public:
     void begin() noexcept { phase_ = generator_phase::begun; }
     /// Hands over to who resumed, until resumed again; throws what was raised.
     [[gnu::always_inline]] void suspend() {
-        const departure d = depart_out();
-        if (!d.to) [[unlikely]]
+        end_block* const to = going_out();
+        if (!to) [[unlikely]]
             return suspend_slowly();
-        const std::uintptr_t word = leap(d.save, d.to, 0);
+        const std::uintptr_t word = hop(to, nullptr);
         if (word != 0 || !caller_ || raised_) [[unlikely]]
-            arrive_inside(word);
+            arrive_inside(to, word);
     }
     void* take_sent() noexcept { return std::exchange(sent_, nullptr); }
     /// In a catch block: keeps the error for who resumed, or rethrows it if nobody waits for it.
@@ -69,12 +69,12 @@ public:
 private:
     thread& check_thread() const;
     thread& check_resumable() const;
-    WEFT_NO_STUB departure depart_in(void* sent) noexcept;
-    WEFT_NO_STUB departure depart_out() noexcept;
+    WEFT_NO_STUB end_block* going_in(void* sent) noexcept;
+    WEFT_NO_STUB end_block* going_out() noexcept;
     void resume_slowly(fiber& own, void* sent);
     void suspend_slowly();
-    void arrive_outside(fiber& own, std::uintptr_t word);
-    void arrive_inside(std::uintptr_t word);
+    void arrive_outside(fiber& own, end_block* to, std::uintptr_t word);
+    void arrive_inside(end_block* to, std::uintptr_t word);
     void end_unbegun(fiber& own) noexcept;
     void nobody_waits(thread& t);
 
@@ -86,8 +86,8 @@ private:
     // Whoever resumes or yields puts itself in the place of the other: who does not find the other one has
     // come back by another way. Uncounted: a generator on its caller's stack would keep that, and itself,
     // from being unwound.
-    record* caller_ = nullptr;  // who waits in resume()
-    record* at_ = nullptr;      // who waits in suspend(): the body's fiber or one that it has switched to
+    end_block* caller_ = nullptr;  // who waits in resume()
+    end_block* at_ = nullptr;      // who waits in suspend(): the body's fiber or one that it has switched to
     std::exception_ptr raised_;  // to be thrown at the yield
     std::exception_ptr error_;   // what has left the body
 };

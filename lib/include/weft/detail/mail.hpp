@@ -4,14 +4,14 @@
 
 namespace weft::detail {
 
-/// It lives wherever the sender put it, and belongs to deliver() once it has been taken.
+/// It lives wherever the sender put it, and belongs to arrive() once it has been taken.
 struct mail {
-    using function = void (*)(mail&) noexcept;
-
-    explicit mail(function deliver_function) noexcept : deliver{deliver_function} {}
+    virtual void arrive() noexcept = 0;
 
     mail* next = nullptr;
-    function deliver;
+
+protected:
+    ~mail() = default;
 };
 
 }  // namespace weft::detail

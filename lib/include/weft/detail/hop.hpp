@@ -1,0 +1,62 @@
+/// @file weft/detail/hop.hpp
+/// How an explicit switch leaves and comes back to the very frame that asks for it.  Floor: fiber.
+#pragma once
+
+#include <cstdint>
+
+#include <weft/detail/export.hpp>
+#include <weft/detail/switch_clobbers.hpp>
+#include <weft/message.hpp>
+
+namespace weft::detail {
+
+struct end_block;
+
+// The word that comes with a switch back: null, the address of a message, or one of these.
+inline constexpr std::uintptr_t look_around = 1;   // arrive_slowly() has what has come
+inline constexpr std::uintptr_t travel_slowly = 2;  // there was no switch; switch_slowly() makes it, or throws
+
+#if defined(__x86_64__) && defined(__LP64__)
+
+/// Not a function to call: hop() jumps to it.
+extern "C" WEFT_API std::uintptr_t weft_switch(end_block* target, message* values) noexcept;
+
+/// Suspends the caller and runs `target`. @returns the word of the switch back
+///
+/// Entered and left by jumps: a call that never returns, or a return that was never called for, would put the
+/// processor's return predictor out of step with every function on the way. The caller also calls switch_slowly(),
+/// so it is no leaf and keeps nothing below its stack pointer (System V ABI AMD64, 3.2.2).
+[[gnu::always_inline]] inline std::uintptr_t hop(end_block* target, message* values) noexcept {
+    std::uintptr_t word;
+    asm volatile(
+        "leaq 1f(%%rip), %%rax\n\t"
+        "pushq %%rax\n\t"
+        "jmpq *weft_switch@GOTPCREL(%%rip)\n"
+        "1:"
+        : "=&a"(word), "+D"(target), "+S"(values)
+        :
+        : "rdx", WEFT_SWITCH_CLOBBERS);
+    return word;
+}
+
+#else
+
+inline std::uintptr_t hop(end_block*, message*) noexcept { return travel_slowly; }
+
+#endif
+
+/// A switch by the library itself, when there is more to do than to leave, or nowhere to go. Throws as switch_to().
+WEFT_API message switch_slowly(end_block* target, message* values);
+/// For who came back with look_around.
+WEFT_API message arrive_slowly();
+
+[[gnu::always_inline]] inline message switch_message(end_block* target, message* values) {
+    const std::uintptr_t word = hop(target, values);
+    if (word == 0) [[likely]]
+        return {};
+    if (word == look_around) return arrive_slowly();
+    if (word == travel_slowly) return switch_slowly(target, values);
+    return std::move(*reinterpret_cast<message*>(word));
+}
+
+}  // namespace weft::detail
