@@ -1,9 +1,12 @@
 // Explicit switching: a fiber runs when somebody switches to it, and only then.
+#include <chrono>
 #include <cstdio>
 
 #include <weft/weft.hpp>
 
 #include "demo.hpp"
+
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -28,9 +31,33 @@ void back_and_forth() {
         gr1.switch_to();
         std::puts("78");
     }};
-    gr1.switch_to();  // returns when gr2 ends: an ended fiber hands over to its parent, and that is main
+    // Returns when gr2 ends: an ended fiber hands over to its parent, main, with what its function returns.
+    const weft::message returned = gr1.switch_to();
+    std::printf("main is back with %zu values\n", returned.size());
     std::printf("gr1 dead: %s, gr2 dead: %s\n", gr1.dead() ? "yes" : "no", gr2.dead() ? "yes" : "no");
 }  // gr1 still waits inside its body: with the last handle gone its stack is unwound
+
+// The same with a pause after each line: nobody else runs meanwhile, so the pauses add up.
+void with_pauses() {
+    weft::fiber gr1, gr2;
+    gr1 = weft::fiber{[&] {
+        for (int round = 0; round < 2; ++round) {
+            std::puts("---A--");
+            gr2.switch_to();
+            weft::sleep_for(500ms);
+        }
+    }};
+    gr2 = weft::fiber{[&] {
+        for (;;) {
+            std::puts("---B--");
+            gr1.switch_to();
+            weft::sleep_for(500ms);
+        }
+    }};
+    const demo::stopwatch watch;
+    gr1.switch_to();
+    std::printf("%.1f s\n", watch.seconds());
+}
 
 // Values travel both ways: what goes into switch_to() comes out of the one that the other side waits in.
 void running_sum() {
@@ -46,5 +73,6 @@ void running_sum() {
 int main(int argc, char** argv) {
     if (demo::unwanted_arguments(argc, argv)) return 2;
     back_and_forth();
+    with_pauses();
     running_sum();
 }

@@ -71,7 +71,39 @@ def processes_of(directory):
 
 def check_explicit(program):
     expect_lines(expect_success(run(program)),
-                 ["12", "56", "34", "78", "gr1 dead: no, gr2 dead: yes", "gr1 is unwound", "1 3 6 10 "])
+                 ["12", "56", "34", "78", "main is back with 0 values", "gr1 dead: no, gr2 dead: yes",
+                  "gr1 is unwound", "---A--", "---B--", "---A--", "---B--", "1.5 s", "1 3 6 10 "])
+    expect_usage(program, "surplus")
+
+
+def check_iterators(program):
+    table = {"[]": (True, False), "{}": (True, False), "'abc'": (True, False), "100": (False, False),
+             "closed_list": (False, False), "open_list": (True, False), "iter([])": (True, True),
+             "iter('abc')": (True, True)}
+    expect_lines(expect_success(run(program)), [
+        "             iterable  iterator",
+        *(f"{what:<12} {iterable!s:<9} {iterator}" for what, (iterable, iterator) in table.items()),
+        "11", "22", "33", "44", "55", "StopIteration",
+        "张三", "李四", "C罗", "1", "2", "3", "4", "5",
+        "0 1 1 2 3 ", "0 1 1 2 3 5 8 13 21 34 ",
+        "[0, 1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377]", "(0, 1, 1, 2, 3, 5)",
+    ])
+    expect_usage(program, "surplus")
+
+
+def check_generators(program):
+    output = expect_success(run(program))
+    identity = re.search(r"<generator object at 0x[0-9a-f]+>", output)
+    refusal = re.search(r"weft: .* has not begun .*", output)
+    expect(identity and refusal, "a generator's name, and the refusal of an early send", output)
+    expect_lines(output, [
+        "the list: [0, 2, 4, 6, 8]", "the generator: " + identity[0],
+        "0", "2", "4", "6", "8", "StopIteration", "0 2 4 6 8 ",
+        "0 1 1 2 3 ", "value:0", "value:1", "value:1", "value:2", "value:3", "生成器返回值:done",
+        refusal[0], "0", "haha", "1", "None", "2", "haha", "3",
+        *(line for number in range(5) for line in (str(number), "None")), "StopIteration",
+        *["----work1---", "----work2---"] * 2, "----work1---", "1.5 s",
+    ])
     expect_usage(program, "surplus")
 
 
@@ -263,6 +295,8 @@ CHECKS = {
     "03_transparent": check_transparent,
     "04_download": check_nginx_download,
     "05_compare": check_compare,
+    "iterators": check_iterators,
+    "generators": check_generators,
     "download": check_download,
     "tour": check_tour,
     "gone": check_gone,

@@ -22,6 +22,7 @@ namespace detail {
 
 WEFT_API message throw_message(end_block* target, std::exception_ptr error);
 fiber fiber_of(handle<end_block> block) noexcept;
+end_block* block_of(const fiber& f) noexcept;
 
 }  // namespace detail
 
@@ -115,6 +116,7 @@ public:
 
 private:
     friend fiber detail::fiber_of(detail::handle<detail::end_block>) noexcept;
+    friend detail::end_block* detail::block_of(const fiber&) noexcept;
     explicit fiber(detail::handle<detail::end_block> block) noexcept : block_{std::move(block)} {}
 
     detail::handle<detail::end_block> block_;

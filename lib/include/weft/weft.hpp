@@ -2,15 +2,20 @@
 /// Everything but the shim: weft/monkey.hpp and weft/shim.hpp are asked for by name.  Floor: kit.
 #pragma once
 
+#include <weft/context_var.hpp>
 #include <weft/deadline.hpp>
 #include <weft/error.hpp>
 #include <weft/event.hpp>
 #include <weft/fiber.hpp>
+#include <weft/generator.hpp>
 #include <weft/hub.hpp>
+#include <weft/local.hpp>
 #include <weft/message.hpp>
 #include <weft/mutex.hpp>
 #include <weft/queue.hpp>
 #include <weft/semaphore.hpp>
+#include <weft/stop_iteration.hpp>
 #include <weft/task.hpp>
 #include <weft/this_task.hpp>
 #include <weft/trace.hpp>
+#include <weft/yielder.hpp>

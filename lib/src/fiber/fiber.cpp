@@ -158,6 +158,7 @@ void fiber_main(context& left) noexcept {
             me.ending = true;
             first = message{};
             me.function->~body();
+            if (me.locals || me.variables) [[unlikely]] end_locals(me);
             t.tidy();  // while this is still a fiber that can wait and be switched back to
             next = &(me.scheduled ? me.at_end(me, std::move(error)) : heir_of(t, me, value, error));
         }
@@ -244,6 +245,7 @@ message throw_message(end_block* target, std::exception_ptr error) {
 }
 
 fiber fiber_of(handle<end_block> block) noexcept { return fiber{std::move(block)}; }
+end_block* block_of(const fiber& f) noexcept { return f.block_.get(); }
 
 }  // namespace detail
 

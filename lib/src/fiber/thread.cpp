@@ -74,6 +74,7 @@ thread::thread()
 }
 
 thread::~thread() {
+    end_locals(main);
     box->close();  // what is destroyed in it may still ask for the time, or spawn
     unwind_all();
     delete std::exchange(sched, nullptr);

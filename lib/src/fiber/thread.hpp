@@ -19,6 +19,8 @@ namespace weft::detail {
 struct thread;
 struct parking;
 struct tracing;
+struct fiber_locals;
+struct context_values;
 
 /// Where a fiber is, and who may move it.
 enum class run_state : std::uint8_t {
@@ -60,6 +62,8 @@ struct record : list_node, life {  // linked in thread::records while alive
     std::exception_ptr incoming;  // instead of the inbox
     message inbox;                // for the switch that resumes it
     body* function = nullptr;
+    fiber_locals* locals = nullptr;       // of the fiber, until end_locals()
+    context_values* variables = nullptr;  // likewise, counted
     stack where;
     std::size_t stack_size = 0;   // as it was asked for
     std::byte* room = nullptr;    // the body lies between here and the record
@@ -188,6 +192,9 @@ inline thread& this_thread() {
 inline void count_here(end_block& block) noexcept {
     block.local.store(block.local.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
+
+/// Destroys what a fiber has of its own, newest first, and lets go of its context: at its end, in it.
+void end_locals(record& rec) noexcept;
 
 /// exit() has begun: main has returned, or somebody has called it.
 bool process_is_ending() noexcept;

@@ -46,6 +46,7 @@ scheduler::scheduler(thread& t) : thread_{t}, driver_{make_hub_driver(t)} { make
 
 scheduler::~scheduler() {
     hub_->function->~body();
+    end_locals(*hub_);
     hub_->state = run_state::dead;
     sanitizer::ended(hub_->ctx.shadow);
     const stack s = hub_->where;
