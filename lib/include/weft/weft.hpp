@@ -11,5 +11,6 @@
 #include <weft/mutex.hpp>
 #include <weft/queue.hpp>
 #include <weft/semaphore.hpp>
+#include <weft/stack.hpp>
 #include <weft/task.hpp>
 #include <weft/this_task.hpp>
