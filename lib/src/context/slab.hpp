@@ -30,13 +30,11 @@ public:
         return bottom >= base_ && bottom < base_ + count_ * stride();
     }
 
-    /// Makes at most `wanted` more stacks ready. @returns why none is, or 0
+    /// Makes at most `wanted` more stacks ready, of which most_at_once is the most. @returns why none is, or 0
     int make_ready(stack_guard kind, std::size_t wanted) noexcept;
     /// The bottom of a stack that is ready.
     std::byte* take() noexcept;
     /// The stack comes back, its memory as it is.
-    void put(std::byte* bottom) noexcept;
-    /// The same, and its memory goes to the system.
     void give(std::byte* bottom) noexcept;
     /// The mapping stays, for stacks that are never given back.
     void abandon() noexcept { base_ = nullptr; }

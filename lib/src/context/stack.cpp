@@ -7,6 +7,8 @@
 #include <string>
 #include <system_error>
 
+#include <sys/mman.h>
+
 #include "base/sys.hpp"
 #include "context/overflow.hpp"
 
@@ -14,7 +16,6 @@ namespace weft::detail {
 namespace {
 
 constexpr std::size_t first_slab = 8;
-constexpr std::size_t ready_at_once = 64;
 constexpr std::size_t stagger_steps = 16;
 constexpr std::size_t stagger_bytes = 64;
 
@@ -50,12 +51,6 @@ std::size_t slab_of(const size_class& c, const std::byte* bottom) noexcept {
     return index;
 }
 
-void put_back(size_class& c, std::byte* bottom) noexcept {
-    const std::size_t index = slab_of(c, bottom);
-    c.slabs[index]->give(bottom);
-    c.first_ready = std::min(c.first_ready, index);
-}
-
 // If nothing in it is in use.
 void unmap_slab(size_class& c, std::size_t index) noexcept {
     if (c.slabs[index]->in_use() > 0 || !c.slabs[index]->unmap()) return;
@@ -63,11 +58,34 @@ void unmap_slab(size_class& c, std::size_t index) noexcept {
     c.first_ready = std::min(c.first_ready, index);
 }
 
+void to_slab(size_class& c, const stack& s) noexcept {
+    const std::size_t index = slab_of(c, s.bottom);
+    c.slabs[index]->give(s.bottom);
+    c.first_ready = std::min(c.first_ready, index);
+    // What is unmapped here is mapped again only after as many other stacks have been taken.
+    if (c.slabs[index]->in_use() == 0 && total(c) - taken(c) + c.warm_count >= 2 * c.slabs[index]->count())
+        unmap_slab(c, index);
+}
+
+// The oldest warm ones, at most most_at_once, give their memory to the system and go back to their slabs.
+void cool(size_class& c, std::size_t count) noexcept {
+    std::array<iovec, most_at_once> ranges;
+    std::array<stack, most_at_once> oldest;
+    for (std::size_t i = 0; i < count; ++i) {
+        oldest[i] = c.warm[i];
+        ranges[i] = {c.warm[i].bottom, c.usable};
+    }
+    (void)advise({ranges.data(), count}, MADV_DONTNEED);
+    c.warm_count -= count;
+    std::copy_n(c.warm.get() + count, c.warm_count, c.warm.get());
+    for (std::size_t i = 0; i < count; ++i) to_slab(c, oldest[i]);
+}
+
 // So that give() need not allocate.
 void make_warm_room(size_class& c, std::size_t bytes, std::size_t stacks) {
     const std::size_t room = std::min(bytes / c.usable, stacks);
-    if (room == c.warm_room) return;
-    auto warm = std::make_unique<stack[]>(room);
+    if (c.warm && room == c.warm_room) return;
+    auto warm = std::make_unique<stack[]>(room + 1);
     std::copy_n(c.warm.get(), c.warm_count, warm.get());
     c.warm = std::move(warm);
     c.warm_room = room;
@@ -86,10 +104,8 @@ void make_warm_room(size_class& c, std::size_t bytes, std::size_t stacks) {
 
 stack_pool::~stack_pool() {
     for (const auto& c : classes_) {
-        for (; c->warm_count > 0; --c->warm_count) {
-            std::byte* const bottom = c->warm[c->warm_count - 1].bottom;
-            c->slabs[slab_of(*c, bottom)]->put(bottom);
-        }
+        for (std::size_t i = 0; i < c->warm_count; ++i)
+            c->slabs[slab_of(*c, c->warm[i].bottom)]->give(c->warm[i].bottom);
         for (const auto& s : c->slabs)
             if (s->in_use() > 0) s->abandon();
     }
@@ -148,7 +164,7 @@ slab& stack_pool::ready_slab(size_class& c) {
     }
     // Many by one system call: the more there are, so that few stacks lie committed ahead of their use.
     const stack_guard kind = settle(options_.guard);
-    const std::size_t wanted = kind == stack_guard::mprotect ? 1 : std::clamp<std::size_t>(taken(c) / 16, 1, ready_at_once);
+    const std::size_t wanted = kind == stack_guard::mprotect ? 1 : std::clamp<std::size_t>(taken(c) / 16, 1, most_at_once);
     if (const int error = (*at)->make_ready(kind, wanted)) throw_no_guard(kind, error);
     c.first_ready = static_cast<std::size_t>(at - c.slabs.begin());
     return **at;
@@ -160,19 +176,16 @@ stack stack_pool::take_slowly(std::size_t size) {
     return with_top(c, ready_slab(c).take());
 }
 
-void stack_pool::give_cold(const stack& s) noexcept {
+void stack_pool::give_slowly(const stack& s) noexcept {
     size_class& c = *s.of;
-    const std::size_t index = slab_of(c, s.bottom);
-    put_back(c, s.bottom);
-    // What is unmapped here is mapped again only after as many other stacks have been taken.
-    const std::size_t count = c.slabs[index]->count();
-    if (c.slabs[index]->in_use() == 0 && total(c) - taken(c) + c.warm_count >= 2 * count) unmap_slab(c, index);
+    c.warm[c.warm_count++] = s;
+    cool(c, std::clamp<std::size_t>(c.warm_count / 8, 1, most_at_once));
 }
 
 void stack_pool::trim() noexcept {
     options_ = current_stack_options();
     for (const auto& c : classes_) {
-        while (c->warm_count > 0) put_back(*c, c->warm[--c->warm_count].bottom);
+        while (c->warm_count > 0) cool(*c, std::min(c->warm_count, most_at_once));
         for (std::size_t index = c->slabs.size(); index-- > 0;) unmap_slab(*c, index);
         try {
             make_warm_room(*c, options_.warm_bytes, total(*c));

@@ -47,9 +47,9 @@ stack_options current_stack_options() noexcept;
 struct size_class {
     std::size_t usable;
     std::vector<std::unique_ptr<slab>> slabs{};  // oldest first
-    std::unique_ptr<stack[]> warm{};             // the first warm_count, the one given last at the end
+    std::unique_ptr<stack[]> warm{};             // the first warm_count of it, the one given last at the end
     std::size_t warm_count = 0;
-    std::size_t warm_room = 0;  // of `warm`; never more than the options allow
+    std::size_t warm_room = 0;    // most that stay warm; there is room for one more
     std::size_t first_ready = 0;  // slabs before this index have nothing ready
 };
 
@@ -74,7 +74,7 @@ public:
         sanitizer::forget_stack(s.bottom, s.size());
         size_class& c = *s.of;
         if (c.warm_count < c.warm_room) [[likely]] c.warm[c.warm_count++] = s;
-        else give_cold(s);
+        else give_slowly(s);
     }
     /// weft::trim_stacks() for this thread.
     void trim() noexcept;
@@ -90,7 +90,7 @@ private:
     slab& ready_slab(size_class& c);
     void add_slab(size_class& c);
     stack take_slowly(std::size_t size);
-    void give_cold(const stack& s) noexcept;
+    void give_slowly(const stack& s) noexcept;
 
     std::size_t recent_size_ = 0;  // asked for last, and its class
     size_class* recent_ = nullptr;
