@@ -1,6 +1,4 @@
 // What weft/stack.hpp promises when the system refuses memory, mappings or a kind of guard.
-#include <string>
-
 #include <doctest/doctest.h>
 
 #include "support/child.hpp"
@@ -8,8 +6,8 @@
 
 namespace {
 
-test::child_end run(const char* how, const std::vector<std::string>& variables = {}) {
-    return test::run_child({WEFT_LIMITS_PROGRAM, how}, variables);
+test::child_end run(const char* how, const char* guard = "WEFT_GUARD=automatic") {
+    return test::run_child({WEFT_LIMITS_PROGRAM, how}, {guard});
 }
 
 void check_refused_and_survived(const test::child_end& end, const char* words) {
@@ -48,13 +46,13 @@ TEST_CASE("a kernel without lightweight guards gets mprotect, unless lightweight
     const auto asked = run("old-kernel-asked");
     CHECK(asked.says("lightweight guards of stacks need Linux 6.13; use stack_guard::automatic"));
     CHECK(asked.says("two mappings a stack\n"));
-    CHECK(run("old-kernel-told", {"WEFT_GUARD=lightweight"}).says("need Linux 6.13"));
+    CHECK(run("old-kernel-told", "WEFT_GUARD=lightweight").says("need Linux 6.13"));
 }
 
 TEST_CASE("WEFT_GUARD says what automatic is") {
-    CHECK(run("environment", {"WEFT_GUARD=mprotect"}).output == "two mappings a stack\n");
-    CHECK(run("environment", {"WEFT_GUARD=lightweight"}).output == "few mappings\n");
-    CHECK(run("environment", {"WEFT_GUARD=none"}).output == "few mappings\n");
+    CHECK(run("environment", "WEFT_GUARD=mprotect").output == "two mappings a stack\n");
+    CHECK(run("environment", "WEFT_GUARD=lightweight").output == "few mappings\n");
+    CHECK(run("environment", "WEFT_GUARD=none").output == "few mappings\n");
 }
 
 TEST_SUITE_END();

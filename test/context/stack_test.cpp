@@ -9,9 +9,11 @@
 
 #include <sys/mman.h>
 
+#include <weft/event.hpp>
 #include <weft/fiber.hpp>
 #include <weft/stack.hpp>
 #include <weft/task.hpp>
+#include <weft/this_task.hpp>
 
 #include "support/sanitizers.hpp"
 #include "support/task_test.hpp"
@@ -85,9 +87,24 @@ TASK_TEST("many fibers at a time, then again in the same stacks") {
 }
 
 // With a sanitizer, frames are larger and have shadows of their own.
+constexpr bool frames_are_ours = !test::under_asan && !test::under_tsan;
+
+// Pages that are resident in the stacks in which these addresses lie.
+std::size_t resident_pages(const std::vector<std::uintptr_t>& inside) {
+    constexpr std::size_t page = 4096, below = 47;
+    std::array<unsigned char, below + 1> pages;
+    std::size_t resident = 0;
+    for (const std::uintptr_t at : inside) {
+        auto* lowest = reinterpret_cast<void*>(at / page * page - below * page);
+        REQUIRE(::mincore(lowest, pages.size() * page, pages.data()) == 0);
+        resident += static_cast<std::size_t>(std::count_if(pages.begin(), pages.end(), [](auto p) { return p & 1; }));
+    }
+    return resident;
+}
+
 TEST_CASE("a suspended fiber costs one page of memory: its record, its function and its first frames" *
-          doctest::skip(test::under_asan || test::under_tsan)) {
-    constexpr std::size_t count = 10'000, page = 4096, reach = 47;
+          doctest::skip(!frames_are_ours)) {
+    constexpr std::size_t count = 10'000;
     weft::trim_stacks();
     std::vector<std::uintptr_t> inside;
     std::vector<weft::fiber> fibers;
@@ -95,20 +112,39 @@ TEST_CASE("a suspended fiber costs one page of memory: its record, its function 
     fibers.reserve(count);
     const auto body = [&] {
         char here = 0;
-        inside.push_back(reinterpret_cast<std::uintptr_t>(&here) / page * page);
+        inside.push_back(reinterpret_cast<std::uintptr_t>(&here));
         weft::fiber::current().parent().switch_to(static_cast<int>(inside.size()));
     };
     while (fibers.size() < count) fibers.emplace_back(body);
     for (auto& f : fibers) f.switch_to();
-    std::size_t resident = 0;
-    for (const std::uintptr_t at : inside) {
-        std::array<unsigned char, reach + 1> pages;
-        REQUIRE(::mincore(reinterpret_cast<void*>(at - reach * page), pages.size() * page, pages.data()) == 0);
-        resident += static_cast<std::size_t>(std::count_if(pages.begin(), pages.end(), [](auto p) { return p & 1; }));
-    }
-    CHECK(resident == count);
+    CHECK(resident_pages(inside) == count);
     fibers.clear();
     weft::trim_stacks();
+}
+
+TEST_CASE("a parked task costs one page" * doctest::skip(!frames_are_ours)) {
+    constexpr std::size_t count = 2'000;
+    std::vector<std::uintptr_t> inside;
+    const auto park = [&](std::size_t tasks_in_all) {
+        weft::trim_stacks();
+        inside.clear();
+        inside.reserve(tasks_in_all);
+        weft::event go;
+        std::vector<weft::task<void>> tasks;
+        while (tasks.size() < tasks_in_all)
+            tasks.push_back(weft::spawn([&] {
+                char here = 0;
+                inside.push_back(reinterpret_cast<std::uintptr_t>(&here));
+                go.wait();
+            }));
+        while (inside.size() < tasks_in_all) weft::yield();
+        const std::size_t resident = resident_pages(inside);
+        go.set();
+        CHECK(weft::joinall(tasks));
+        return resident;
+    };
+    park(1);  // who calls a function of a library first has the dynamic linker on its stack
+    CHECK(park(count) == count);
 }
 
 TASK_TEST("trim_stacks() leaves the stacks of those that live alone, and the thread makes fibers as before") {

@@ -23,7 +23,8 @@ enum class stack_guard : std::uint8_t {
 ///            suspended fiber that has called little has touched one. Stacks are mapped many at a time with
 ///            MAP_NORESERVE, the more the more there are, up to 16 GiB or a 64th of RLIMIT_AS. Under
 ///            vm.overcommit_memory=2 the kernel ignores MAP_NORESERVE and counts every mapped stack and guard
-///            whole, 260 KiB each at the default size, also those that no fiber has yet.
+///            whole, 260 KiB each at the default size, also those that no fiber has yet. mlockall(MCL_FUTURE)
+///            commits them whole; add MCL_ONFAULT.
 /// Refusals:  what the kernel refuses is thrown by whoever makes a fiber, as std::system_error, with every fiber
 ///            left as it was; a stack that comes back serves again. At vm.max_map_count the text names it.
 /// Pooling:   a thread keeps the stacks of fibers that have ended: up to `warm_bytes` with the memory that they
@@ -45,8 +46,8 @@ struct stack_options {
     bool report_overflow = true;
 };
 
-/// Changes the options of the process. A thread that has made fibers takes them up at its next trim_stacks();
-/// stacks that are in use then keep the guard that they have, with others of the same mapping.
+/// Changes the options of the process, for stacks made from then on. Those that a thread has, and the limit for
+/// warm ones, it keeps until trim_stacks(); stacks in use then keep their guard.
 /// @returns the options until now
 /// @throws std::system_error  the kernel has no such guard; nothing has changed
 WEFT_API stack_options set_stack_options(const stack_options& wanted);

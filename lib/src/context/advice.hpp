@@ -12,7 +12,7 @@ namespace weft::detail {
 inline constexpr long guard_install = 102;  // MADV_GUARD_INSTALL, Linux 6.13
 inline constexpr long populate_write = 23;  // MADV_POPULATE_WRITE, Linux 5.14
 
-inline constexpr std::size_t most_at_once = 64;
+inline constexpr std::size_t most_at_once = 32;
 
 /// Ranges of the same size, `stride` bytes apart.
 class strided_ranges {

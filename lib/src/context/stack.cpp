@@ -69,16 +69,13 @@ void to_slab(size_class& c, const stack& s) noexcept {
 
 // The oldest warm ones, at most most_at_once, give their memory to the system and go back to their slabs.
 void cool(size_class& c, std::size_t count) noexcept {
-    std::array<iovec, most_at_once> ranges;
-    std::array<stack, most_at_once> oldest;
-    for (std::size_t i = 0; i < count; ++i) {
-        oldest[i] = c.warm[i];
-        ranges[i] = {c.warm[i].bottom, c.usable};
-    }
-    (void)advise({ranges.data(), count}, MADV_DONTNEED);
+    stack* const first = c.warm.get();
+    std::rotate(first, first + count, first + c.warm_count);
     c.warm_count -= count;
-    std::copy_n(c.warm.get() + count, c.warm_count, c.warm.get());
-    for (std::size_t i = 0; i < count; ++i) to_slab(c, oldest[i]);
+    std::array<iovec, most_at_once> ranges;
+    for (std::size_t i = 0; i < count; ++i) ranges[i] = {first[c.warm_count + i].bottom, c.usable};
+    (void)advise({ranges.data(), count}, MADV_DONTNEED);
+    for (std::size_t i = 0; i < count; ++i) to_slab(c, first[c.warm_count + i]);
 }
 
 // So that give() need not allocate.
@@ -142,14 +139,15 @@ size_class& stack_pool::class_of(std::size_t size) {
 }
 
 void stack_pool::add_slab(size_class& c) {
-    if (options_.report_overflow) {
+    const stack_options options = current_stack_options();
+    if (options.report_overflow) {
         signal_stack_.install();
         catch_overflows();
     }
     const std::size_t before = total(c);
     c.slabs.reserve(c.slabs.size() + 1);
     std::unique_ptr<slab> made = slab::map(c.usable, std::max(before, first_slab));
-    make_warm_room(c, options_.warm_bytes, before + made->count());
+    make_warm_room(c, options.warm_bytes, before + made->count());
     c.slabs.push_back(std::move(made));
 }
 
@@ -163,7 +161,7 @@ slab& stack_pool::ready_slab(size_class& c) {
         at = c.slabs.end() - 1;
     }
     // Many by one system call: the more there are, so that few stacks lie committed ahead of their use.
-    const stack_guard kind = settle(options_.guard);
+    const stack_guard kind = settle(current_stack_options().guard);
     const std::size_t wanted = kind == stack_guard::mprotect ? 1 : std::clamp<std::size_t>(taken(c) / 16, 1, most_at_once);
     if (const int error = (*at)->make_ready(kind, wanted)) throw_no_guard(kind, error);
     c.first_ready = static_cast<std::size_t>(at - c.slabs.begin());
@@ -183,12 +181,12 @@ void stack_pool::give_slowly(const stack& s) noexcept {
 }
 
 void stack_pool::trim() noexcept {
-    options_ = current_stack_options();
+    const std::size_t warm_bytes = current_stack_options().warm_bytes;
     for (const auto& c : classes_) {
         while (c->warm_count > 0) cool(*c, std::min(c->warm_count, most_at_once));
         for (std::size_t index = c->slabs.size(); index-- > 0;) unmap_slab(*c, index);
         try {
-            make_warm_room(*c, options_.warm_bytes, total(*c));
+            make_warm_room(*c, warm_bytes, total(*c));
         } catch (const std::bad_alloc&) {
             c->warm_room = 0;  // until the next slab
         }

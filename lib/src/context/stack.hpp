@@ -95,7 +95,6 @@ private:
     std::size_t recent_size_ = 0;  // asked for last, and its class
     size_class* recent_ = nullptr;
     std::vector<std::unique_ptr<size_class>> classes_;
-    stack_options options_ = current_stack_options();
     signal_stack signal_stack_;
 };
 
