@@ -133,7 +133,8 @@ std::string spread(const std::vector<figures>& taken, double figures::*which) {
     for (const figures& f : taken) values.push_back(f.*which);
     std::sort(values.begin(), values.end());
     char text[80];
-    std::snprintf(text, sizeof text, "%.0f (%.0f-%.0f)", values[values.size() / 2], values.front(), values.back());
+    const double median = values[values.size() / 2];
+    std::snprintf(text, sizeof text, "%.0f (%.0f-%.0f)", median, values.front(), values.back());
     return text;
 }
 
@@ -146,17 +147,21 @@ int run(int rounds, const char* only) {
         {"page faults alone", pages, 30'000},
         {"suspended fibers, mprotect", fibers_with_mprotect, 30'000},
     };
-    std::erase_if(rows, [&](const row& r) { return !std::strstr((r.name + std::to_string(r.count)).c_str(), only); });
+    std::erase_if(rows, [&](const row& r) {
+        return (r.name + std::to_string(r.count)).find(only) == std::string::npos;
+    });
     for (int round = 0; round < rounds; ++round)
         for (row& r : rows) r.taken.push_back(sample_apart(r));
-    std::printf("%-28s %8s  %-20s %-20s %-20s %-22s %-22s\n", "row", "count", "resident bytes", "page-table bytes",
-                "mappings in all", "CPU ns to make", "CPU ns to end");
+    std::printf("%-28s %8s  %-20s %-20s %-20s %-22s %-22s\n", "row", "count", "resident bytes",
+                "page-table bytes", "mappings in all", "CPU ns to make", "CPU ns to end");
     for (const row& r : rows)
         std::printf("%-28s %8zu  %-20s %-20s %-20s %-22s %-22s\n", r.name, r.count,
-                    spread(r.taken, &figures::resident).c_str(), spread(r.taken, &figures::page_tables).c_str(),
+                    spread(r.taken, &figures::resident).c_str(),
+                    spread(r.taken, &figures::page_tables).c_str(),
                     spread(r.taken, &figures::mappings).c_str(), spread(r.taken, &figures::make_ns).c_str(),
                     spread(r.taken, &figures::end_ns).c_str());
-    std::printf("%d rounds, each row in a process of its own; median (min-max), each but for the mappings.\n", rounds);
+    std::printf("%d rounds, each row in a process of its own; median (min-max); per fiber but for mappings.\n",
+                rounds);
     return 0;
 }
 

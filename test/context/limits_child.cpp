@@ -57,7 +57,8 @@ std::size_t fill(std::size_t stack_size, std::size_t most) {
         fibers.push_back(counting(stack_size));
         require(fibers.back().switch_to().as<int>() == 1, "a fiber made after others have ended");
     }
-    for (std::size_t i = 0; i < held / 2; ++i) require(fibers[i].switch_to().as<int>() == 3, "a fiber that stayed");
+    for (std::size_t i = 0; i < held / 2; ++i)
+        require(fibers[i].switch_to().as<int>() == 3, "a fiber that stayed");
     fibers.clear();
     weft::trim_stacks();
     require(counting(stack_size).switch_to().as<int>() == 1, "a fiber made after all have ended");

@@ -20,7 +20,7 @@
 
 #include "context/overflow.hpp"
 #include "context/stack.hpp"
-#include "support/sanitizers.hpp"
+#include "support/forked.hpp"
 
 using weft::stack_guard;
 using weft::detail::guard_size;
@@ -73,7 +73,7 @@ std::size_t mappings() {
 
 // The signal that a write to `at` ends a process with, or 0.
 int ends_with(std::byte* at) {
-    const pid_t child = ::fork();
+    const pid_t child = test::fork_flushed();
     if (child == 0) {
         for (const int signal : {SIGSEGV, SIGBUS}) ::signal(signal, SIG_DFL);
         *const_cast<volatile std::byte*>(at) = std::byte{1};

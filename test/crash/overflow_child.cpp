@@ -1,4 +1,4 @@
-// A program that faults in the way that its one argument says; the tests look at what is said and who handles it.
+// A program that faults as its one argument says; the tests look at what is said and who handles it.
 #include <algorithm>
 #include <csetjmp>
 #include <csignal>
@@ -64,8 +64,9 @@ void told(int signal, siginfo_t* info, void*) {
     stack_t now;
     ::sigaltstack(nullptr, &now);
     char text[200];
-    std::snprintf(text, sizeof text, "handler: signal %d, address %p, code %d, SEGV %s, USR1 %s, USR2 %s, %s\n", signal,
-                  info->si_addr, info->si_code, ::sigismember(&blocked, SIGSEGV) ? "blocked" : "open",
+    std::snprintf(text, sizeof text, "handler: signal %d, address %p, code %d, SEGV %s, USR1 %s, USR2 %s, "
+                  "%s\n",
+                  signal, info->si_addr, info->si_code, ::sigismember(&blocked, SIGSEGV) ? "blocked" : "open",
                   ::sigismember(&blocked, SIGUSR1) ? "blocked" : "open",
                   ::sigismember(&blocked, SIGUSR2) ? "blocked" : "open",
                   now.ss_flags & SS_ONSTACK ? "on the alternate stack" : "on the fiber's stack");

@@ -18,7 +18,8 @@ inline constexpr std::size_t most_at_once = 32;
 class strided_ranges {
 public:
     /// @param count  at most most_at_once
-    strided_ranges(std::byte* first, std::size_t size, std::size_t stride, std::size_t count) noexcept : count_{count} {
+    strided_ranges(std::byte* first, std::size_t size, std::size_t stride, std::size_t count) noexcept
+        : count_{count} {
         for (std::size_t i = 0; i < count; ++i) ranges_[i] = {first + i * stride, size};
     }
     operator std::span<const iovec>() const noexcept { return {ranges_.data(), count_}; }
@@ -32,8 +33,8 @@ struct advised {
     std::size_t count;  // ranges done, from the first on
     int error;          // why not all, or 0
 };
-/// One system call for at most most_at_once ranges where the kernel lets a process advise itself so (Linux 6.15),
-/// else one for each.
+/// One system call for at most most_at_once ranges where the kernel lets a process advise itself so (Linux
+/// 6.15), else one for each.
 advised advise(std::span<const iovec> ranges, long advice) noexcept;
 
 }  // namespace weft::detail

@@ -15,7 +15,8 @@ namespace {
 
 bool kernel_has_lightweight() noexcept {
     static const bool has = [] {
-        const long at = sys::call(SYS_mmap, 0, page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        const long at =
+            sys::call(SYS_mmap, 0, page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (at < 0 && at >= -4095) return true;  // its use will say what is wrong
         const long result = sys::call(SYS_madvise, at, page_size, guard_install);
         sys::call(SYS_munmap, at, page_size);
@@ -43,7 +44,8 @@ stack_guard settle(stack_guard wanted) {
         return kernel_has_lightweight() ? stack_guard::lightweight : stack_guard::mprotect;
     if (wanted == stack_guard::lightweight && !kernel_has_lightweight())
         throw std::system_error(ENOTSUP, std::generic_category(),
-                                "weft: lightweight guards of stacks need Linux 6.13; use stack_guard::automatic");
+                                "weft: lightweight guards of stacks need Linux 6.13; "
+                                "use stack_guard::automatic");
     return wanted;
 }
 

@@ -59,7 +59,9 @@ void fall_to_default(int signal, siginfo_t& info) noexcept {
     plain.sa_handler = SIG_DFL;
     ::sigaction(signal, &plain, nullptr);
     // A fault repeats itself when the instruction does; a signal that was sent is sent again.
-    if (was_sent(info)) sys::call(SYS_rt_tgsigqueueinfo, ::getpid(), sys::call(SYS_gettid), signal, sys::word(&info));
+    if (was_sent(info))
+        sys::call(SYS_rt_tgsigqueueinfo, sys::call(SYS_getpid), sys::call(SYS_gettid), signal,
+                  sys::word(&info));
 }
 
 void call_before(int signal, siginfo_t* info, void* machine) noexcept {
@@ -94,7 +96,7 @@ void catch_overflows() {
         struct sigaction ours {};
         ours.sa_sigaction = &on_fault;
         ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
-        // Two calls: the handler may run, in another thread, before one that does both has filled in `before`.
+        // Two calls: in another thread the handler may run before one that does both has filled in `before`.
         if (::sigaction(SIGSEGV, nullptr, &before) != 0 || ::sigaction(SIGSEGV, &ours, nullptr) != 0)
             throw std::system_error(errno, std::generic_category(), "weft: a handler of SIGSEGV");
         return true;

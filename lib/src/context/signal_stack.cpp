@@ -45,8 +45,9 @@ void signal_stack::install() {
         return;
     }
     if (at >= 0 || at < -4095) sys::call(SYS_munmap, at, static_cast<long>(size + page_size));
-    throw std::system_error(static_cast<int>(error), std::generic_category(), "weft: the alternate signal stack of a "
-                            "thread; stack_options::report_overflow = false does without");
+    throw std::system_error(static_cast<int>(error), std::generic_category(),
+                            "weft: the alternate signal stack of a thread; "
+                            "stack_options::report_overflow = false does without");
 }
 
 signal_stack::~signal_stack() {

@@ -10,8 +10,8 @@
 
 namespace weft::detail {
 
-/// Each stack lies above its guard. From the bottom of the mapping up: stacks that have been given out, stacks
-/// made ready for it, and address space.
+/// Each stack lies above its guard. From the bottom of the mapping up: stacks that have been given out,
+/// stacks made ready for it, and address space.
 class slab {
 public:
     /// Maps `wanted` stacks of `usable` bytes, or fewer if the system refuses so many.
@@ -30,7 +30,7 @@ public:
         return bottom >= base_ && bottom < base_ + count_ * stride();
     }
 
-    /// Makes at most `wanted` more stacks ready, of which most_at_once is the most. @returns why none is, or 0
+    /// Makes at most `wanted` (and most_at_once) more stacks ready. @returns why none is, or 0
     int make_ready(stack_guard kind, std::size_t wanted) noexcept;
     /// The bottom of a stack that is ready.
     std::byte* take() noexcept;

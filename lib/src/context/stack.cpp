@@ -19,8 +19,8 @@ constexpr std::size_t first_slab = 8;
 constexpr std::size_t stagger_steps = 16;
 constexpr std::size_t stagger_bytes = 64;
 
-// Strides may not be powers of two, or the tops of all stacks share a few cache sets: stack and guard are an odd
-// number of pages together. Staggering its top costs a stack nothing of what was asked for.
+// Strides may not be powers of two, or the tops of all stacks share a few cache sets: stack and guard are an
+// odd number of pages together. Staggering its top costs a stack nothing of what was asked for.
 std::size_t usable_for(std::size_t size) {
     const std::size_t needed = size + (stagger_steps - 1) * stagger_bytes;
     const std::size_t pages = (needed + page_size - 1) / page_size;
@@ -92,8 +92,8 @@ void make_warm_room(size_class& c, std::size_t bytes, std::size_t stacks) {
     if (kind == stack_guard::mprotect && error == ENOMEM)
         throw std::system_error(error, std::generic_category(),
                                 "weft: guard of a stack: a guard made with mprotect takes two mappings, and "
-                                "vm.max_map_count limits them; raise it (sysctl -w vm.max_map_count=1000000), run "
-                                "fewer fibers, or use Linux 6.13, whose guards take none");
+                                "vm.max_map_count limits them; raise it (sysctl -w vm.max_map_count=1000000) "
+                                "or run fewer fibers; Linux 6.13 has guards that take none");
     throw std::system_error(error, std::generic_category(), "weft: guard of a stack");
 }
 
@@ -162,7 +162,8 @@ slab& stack_pool::ready_slab(size_class& c) {
     }
     // Many by one system call: the more there are, so that few stacks lie committed ahead of their use.
     const stack_guard kind = settle(current_stack_options().guard);
-    const std::size_t wanted = kind == stack_guard::mprotect ? 1 : std::clamp<std::size_t>(taken(c) / 16, 1, most_at_once);
+    const std::size_t most = kind == stack_guard::mprotect ? 1 : most_at_once;
+    const std::size_t wanted = std::clamp<std::size_t>(taken(c) / 16, 1, most);
     if (const int error = (*at)->make_ready(kind, wanted)) throw_no_guard(kind, error);
     c.first_ready = static_cast<std::size_t>(at - c.slabs.begin());
     return **at;
@@ -198,11 +199,10 @@ std::size_t stack_used(const stack& s) noexcept {
     for (std::byte* at = s.bottom; at < s.top; at += resident.size() * page_size) {
         const std::size_t pages = (static_cast<std::size_t>(s.top - at) + page_size - 1) / page_size;
         const std::size_t part = std::min(pages, resident.size());
-        if (sys::call(SYS_mincore, sys::word(at), static_cast<long>(part * page_size), sys::word(resident.data())) != 0)
-            break;
-        const auto lowest = std::find_if(resident.begin(), resident.begin() + part, [](auto r) { return r & 1; });
-        if (lowest != resident.begin() + part)
-            return static_cast<std::size_t>(s.top - (at + (lowest - resident.begin()) * page_size));
+        const long size = static_cast<long>(part * page_size);
+        if (sys::call(SYS_mincore, sys::word(at), size, sys::word(resident.data())) != 0) break;
+        for (std::size_t i = 0; i < part; ++i)
+            if (resident[i] & 1) return static_cast<std::size_t>(s.top - (at + i * page_size));
     }
     return 0;
 }

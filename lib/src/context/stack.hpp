@@ -53,8 +53,8 @@ struct size_class {
     std::size_t first_ready = 0;  // slabs before this index have nothing ready
 };
 
-/// One thread's stacks. What comes back stays warm for the next fiber, within the options' limit, gives its memory
-/// back beyond that, and its mapping when as many stacks lie free elsewhere.
+/// One thread's stacks. What comes back stays warm for the next fiber, within the options' limit, gives its
+/// memory back beyond that, and its mapping when as many stacks lie free elsewhere.
 class stack_pool {
 public:
     stack_pool() = default;
