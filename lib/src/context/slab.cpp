@@ -36,8 +36,7 @@ std::unique_ptr<slab> slab::map(std::size_t usable, std::size_t wanted) {
     if (at < 0 && at >= -4095)
         throw std::system_error(static_cast<int>(-at), std::generic_category(),
                                 "weft: memory for a stack of " + std::to_string(usable / 1024) +
-                                " KiB; a limit on address space (RLIMIT_AS), vm.overcommit_memory or vm.max_map_count stands "
-                                "against it");
+                                " KiB: refused, as RLIMIT_AS, vm.overcommit_memory or vm.max_map_count can");
     made->base_ = reinterpret_cast<std::byte*>(at);
     made->count_ = count;
     // A huge page would cost 2 MiB a parked fiber.
