@@ -48,9 +48,9 @@ struct stack_options {
     bool report_overflow = true;
 };
 
-/// Changes the options of the process, for stacks made from then on. The stacks that a thread has, and its
-/// limit for warm ones, stay as they are until trim_stacks() there; stacks in use keep their guard even then.
-/// A handler that is installed stays.
+/// Changes the options of the process, for stacks made from then on. The stacks that a thread has keep their
+/// guard until trim_stacks() there, those in use even then; a new limit for warm ones holds from the thread's
+/// next mapping or trim_stacks() on. A handler that is installed stays.
 /// @returns the options until now
 /// @throws std::system_error  the kernel has no such guard; nothing has changed
 WEFT_API stack_options set_stack_options(const stack_options& wanted);

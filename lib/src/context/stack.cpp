@@ -78,13 +78,11 @@ void cool(size_class& c, std::size_t count) noexcept {
     for (std::size_t i = 0; i < count; ++i) to_slab(c, first[c.warm_count + i]);
 }
 
-// So that give() need not allocate.
+// So that give() need not allocate; called while none is warm.
 void make_warm_room(size_class& c, std::size_t bytes, std::size_t stacks) {
     const std::size_t room = std::min(bytes / c.usable, stacks);
     if (c.warm && room == c.warm_room) return;
-    auto warm = std::make_unique<stack[]>(room + 1);
-    std::copy_n(c.warm.get(), c.warm_count, warm.get());
-    c.warm = std::move(warm);
+    c.warm = std::make_unique<stack[]>(room + 1);
     c.warm_room = room;
 }
 
