@@ -1,14 +1,10 @@
 // A program whose one argument says how it ends; the tests look at how it did.
-#include <sys/resource.h>
-
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <string>
-#include <system_error>
-#include <vector>
 
 #include <weft/event.hpp>
 #include <weft/fiber.hpp>
@@ -42,52 +38,9 @@ void deadlock_in_main() {
     weft::spawn({.name = "stuck"}, [&] { never.wait(); }).join();
 }
 
-[[gnu::noinline]] int recurse(int depth) {
-    volatile char room[1024] = {};
-    room[0] = static_cast<char>(depth);
-    return depth <= 0 ? room[0] : recurse(depth - 1) + room[0];
-}
-
-void overflow() {
-    std::vector<std::string> neighbours;
-    weft::spawn([] { recurse(1'000'000); }).join();
-    std::puts("survived an overflow");
-}
-
 void use_a_fiber() {
     weft::fiber{[] {}}.switch_to();
     std::puts("switched");
-}
-
-void limit_address_space(std::size_t bytes) {
-    const rlimit limit{bytes, bytes};
-    if (::setrlimit(RLIMIT_AS, &limit) != 0) std::abort();
-}
-
-void address_space() {
-    std::vector<weft::fiber> fibers;
-    limit_address_space(std::size_t{400} << 20);
-    const weft::fiber_options options{.stack_size = std::size_t{4} << 20};
-    const auto body = [] {
-        int steps = 0;
-        for (;;) weft::fiber::current().parent().switch_to(++steps);
-    };
-    try {
-        for (;;) {
-            fibers.emplace_back(body, options);
-            fibers.back().switch_to();
-        }
-    } catch (const std::system_error& e) {
-        std::printf("refused: %s\n", e.what());
-    }
-    if (fibers.size() < 20) std::abort();
-    for (auto& f : fibers)
-        if (f.switch_to().as<int>() != 2) std::abort();
-    fibers.pop_back();
-    fibers.emplace_back(body, options);
-    if (fibers.back().switch_to().as<int>() != 1) std::abort();
-    fibers.clear();
-    std::puts("all survived");
 }
 
 struct says {
@@ -154,9 +107,7 @@ struct {
     {"destroy-event", destroy_event},
     {"destroy-mutex", destroy_mutex},
     {"deadlock", deadlock_in_main},
-    {"overflow", overflow},
     {"use-a-fiber", use_a_fiber},
-    {"address-space", address_space},
     {"main-ends", main_ends_with_tasks},
     {"exit-in-a-task", exit_in_a_task},
     {"unhandled-error", unhandled_error},

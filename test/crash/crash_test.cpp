@@ -42,12 +42,6 @@ TEST_CASE("an unknown kind of switch is refused by name") {
     CHECK(run("use-a-fiber", {"WEFT_SWITCH=ret"}).exited_with(0));
 }
 
-TEST_CASE("a stack that overflows hits its guard and not its neighbour") {
-    const auto end = run("overflow");
-    CHECK(end.killed_by(SIGSEGV));
-    CHECK_FALSE(end.says("survived"));
-}
-
 TEST_CASE("when main returns, tasks that still live are unwound, newest first") {
     const auto end = run("main-ends");
     CHECK(end.exited_with(0));

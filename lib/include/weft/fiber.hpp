@@ -107,6 +107,15 @@ public:
     /// As given in fiber_options; "main" and "hub" for a thread's own.
     std::string name() const { return block_ ? block_->name_text() : std::string{}; }
 
+    /// Bytes of its stack that can be used, what its own record takes included; 0 for a thread's main fiber, whose
+    /// stack is the system's, and once it is dead.
+    /// @throws wrong_thread  it belongs to another thread
+    std::size_t stack_size() const;
+    /// How much of it has been in use at a time, in whole pages but for the first: the high-water mark. A stack that
+    /// has served before keeps its mark; stack_options::warm_bytes = 0 gives every fiber a fresh one. Asks the kernel.
+    /// @throws wrong_thread  it belongs to another thread
+    std::size_t stack_used() const;
+
     /// The running fiber. Each thread has one from the start.
     static fiber current();
     /// The fiber that the thread itself is.

@@ -14,6 +14,7 @@
 #include <weft/mutex.hpp>
 #include <weft/queue.hpp>
 #include <weft/semaphore.hpp>
+#include <weft/stack.hpp>
 #include <weft/stop_iteration.hpp>
 #include <weft/task.hpp>
 #include <weft/this_task.hpp>

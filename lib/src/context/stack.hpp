@@ -1,4 +1,4 @@
-// Stacks in slabs, guarded and pooled.  Floor: context.
+// Stacks, pooled by the thread.  Floor: context.
 #pragma once
 
 #include <cstddef>
@@ -6,65 +6,97 @@
 #include <memory>
 #include <vector>
 
+#include <weft/stack.hpp>
+
+#include "context/guard.hpp"
+#include "context/sanitizer.hpp"
+#include "context/signal_stack.hpp"
+#include "context/slab.hpp"
+
 namespace weft::detail {
 
-inline constexpr std::size_t page_size = 4096;
-inline constexpr std::size_t guard_size = 64 * 1024;  // no common frame jumps over it; costs no memory
 inline constexpr std::size_t min_stack_size = 16 * 1024;
 inline constexpr std::size_t max_stack_size = std::size_t{1} << 30;
+
+struct size_class;
 
 /// A stack in use. `top` is where frames start; tops are staggered so that those of many fibers do not fall
 /// into the same cache set.
 struct stack {
     std::byte* top = nullptr;
     std::byte* bottom = nullptr;  // lowest usable byte; the guard ends here
-    std::uint32_t pool_index = 0;
+    size_class* of = nullptr;
 
     std::size_t size() const noexcept { return static_cast<std::size_t>(top - bottom); }
 };
 
-/// One thread's stacks. A slab is one mapping for many; a stack that comes back stays warm for the next
-/// fiber, as many as `warm_limit`, and gives its memory back to the system beyond that.
+/// How much of it has been in use at a time, by this fiber or by one that had the stack before and left its
+/// memory warm: in whole pages but for the first. Pages that have been swapped out do not count.
+std::size_t stack_used(const stack& s) noexcept;
+
+/// `address` lies in the guard of `s`.
+inline bool in_guard(const stack& s, const void* address) noexcept {
+    const auto* at = static_cast<const std::byte*>(address);
+    return s.bottom && at < s.bottom && at >= s.bottom - guard_size;
+}
+
+/// What the options of the process are now.
+stack_options current_stack_options() noexcept;
+
+/// Stacks of one size. Each is in use, warm (its memory kept), or in its slab: cold or not made yet.
+struct size_class {
+    std::size_t usable;
+    std::vector<std::unique_ptr<slab>> slabs{};  // oldest first
+    std::unique_ptr<stack[]> warm{};             // the first warm_count of it, the one given last at the end
+    std::size_t warm_count = 0;
+    std::size_t warm_room = 0;    // most that stay warm; there is room for one more
+    std::size_t kept = 0;         // of those in use: ready for another fiber as they are (thread::keep_warm)
+    std::size_t first_ready = 0;  // slabs before this index have nothing ready
+};
+
+/// One thread's stacks. What comes back stays warm for the next fiber, within the options' limit, gives its
+/// memory back beyond that, and its mapping when as many stacks lie free elsewhere.
 class stack_pool {
 public:
-    static constexpr std::size_t warm_limit = 1024;
-
     stack_pool() = default;
     stack_pool(const stack_pool&) = delete;
     stack_pool& operator=(const stack_pool&) = delete;
-    ~stack_pool();  // unmaps every slab, or none if a stack is still in use: a fiber was left behind on it
+    ~stack_pool();  // unmaps all slabs but those that hold a stack in use: a fiber was left behind on it
 
-    /// @param size  usable bytes, rounded up to pages
+    /// @param size  bytes that are usable at least
     /// @throws std::invalid_argument  a size out of [min_stack_size, max_stack_size]
-    /// @throws std::system_error      the mapping or its guard is refused; nothing is lost
-    stack take(std::size_t size);
-    void give(const stack& s) noexcept;
+    /// @throws std::system_error, std::bad_alloc  the mapping or its guard is refused; nothing is lost
+    stack take(std::size_t size) {
+        if (size == recent_size_ && recent_->warm_count > 0) [[likely]]
+            return recent_->warm[--recent_->warm_count];
+        return take_slowly(size);
+    }
+    void give(const stack& s) noexcept {
+        sanitizer::forget_stack(s.bottom, s.size());
+        size_class& c = *s.of;
+        if (c.warm_count + c.kept < c.warm_room) [[likely]] c.warm[c.warm_count++] = s;
+        else give_slowly(s);
+    }
+    /// weft::trim_stacks() for this thread.
+    void trim() noexcept;
 
     /// @throws std::invalid_argument  as take()
     static void check_size(std::size_t size);
 
-    std::size_t in_use() const noexcept { return in_use_; }
+    std::size_t in_use() const noexcept;
     std::size_t slabs() const noexcept;
 
 private:
-    struct slab {
-        std::byte* base;
-        std::size_t count;
-        std::size_t carved;  // stacks below this index have been handed out once
-    };
-    struct size_class {
-        std::size_t size;
-        std::size_t stride;
-        std::vector<slab> slabs;
-        std::vector<std::byte*> free;  // bottoms, warmest last; has room for every stack of the slabs
-    };
-
     size_class& class_of(std::size_t size);
-    std::byte* carve(size_class& c);
+    slab& ready_slab(size_class& c);
     void add_slab(size_class& c);
+    stack take_slowly(std::size_t size);
+    void give_slowly(const stack& s) noexcept;
 
+    std::size_t recent_size_ = 0;  // asked for last, and its class
+    size_class* recent_ = nullptr;
     std::vector<std::unique_ptr<size_class>> classes_;
-    std::size_t in_use_ = 0;
+    signal_stack signal_stack_;
 };
 
 }  // namespace weft::detail

@@ -64,8 +64,7 @@ void* take_stack(end_block& block, const fiber_options& options, std::size_t siz
     std::byte* place = nullptr;
     if (rec && rec->stack_size == options.stack_size) place = place_in(*rec, size, align);
     if (place) {
-        t.warm = rec->next_ready;
-        --t.warm_count;
+        t.unwarm(*rec);
         renew_context(rec->ctx);
     } else {
         rec = &new_record(t, options.stack_size, size, align);
@@ -91,18 +90,25 @@ void release_stack(end_block& block) noexcept {
 }
 
 bool thread::keep_warm(record& rec) noexcept {
-    if (warm_count >= stack_pool::warm_limit || slow & long_way) return false;
+    size_class& c = *rec.where.of;
+    if (c.warm_count + c.kept >= c.warm_room || slow & long_way) return false;
     static_cast<life&>(rec) = life{};
     rec.next_ready = warm;
     warm = &rec;
     ++warm_count;
+    ++c.kept;
     return true;
+}
+
+void thread::unwarm(record& first) noexcept {
+    warm = first.next_ready;
+    --warm_count;
+    --first.where.of->kept;
 }
 
 void thread::cool_down() noexcept {
     while (record* rec = warm) {
-        warm = rec->next_ready;
-        --warm_count;
+        unwarm(*rec);
         let_go_of_stack(*rec);
     }
 }

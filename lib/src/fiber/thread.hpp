@@ -157,6 +157,8 @@ struct thread {
     void reclaim() noexcept;
     /// Keeps the stack of the running fiber, which has ended and leaves next. @returns false if there are enough
     bool keep_warm(record& rec) noexcept;
+    /// The first of the warm ones is taken.
+    void unwarm(record& first) noexcept;
     /// Gives the warm stacks back to the pool.
     void cool_down() noexcept;
     void let_go_of_stack(record& rec) noexcept;
