@@ -15,7 +15,8 @@
 extern "C" {
 std::uintptr_t weft_jump_ret(void** save, std::uintptr_t word, void* to) noexcept;   // ends in ret
 std::uintptr_t weft_leap(void** save, std::uintptr_t word, void* to) noexcept;       // ends in an indirect jmp
-std::uintptr_t weft_leap_back(void** save, std::uintptr_t word, void* to) noexcept;  // and not to a fresh frame
+// Between two that have left through hop(), which needs none of r12 to r15 kept: their places in the frame are idle.
+std::uintptr_t weft_leap_back(void** save, std::uintptr_t word, void* to) noexcept;
 }
 
 namespace weft::detail {

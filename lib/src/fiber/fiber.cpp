@@ -164,7 +164,7 @@ void fiber_main(context& left) noexcept {
         }
         end_block& block = *me.block;
         const bool done = block.local.load(std::memory_order_relaxed) > 1 && t.keep_warm(me);
-        if (done) release(block);
+        if (done) uncount_here(block);
         else t.retire(me);
         if (t.slow & thread::traced) [[unlikely]] t.note_origin();
         t.prepare(*next);

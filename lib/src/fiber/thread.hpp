@@ -195,6 +195,11 @@ inline void count_here(end_block& block) noexcept {
     block.local.store(block.local.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
+/// Gives up a reference that is not the last of this thread's, which owns the block.
+inline void uncount_here(end_block& block) noexcept {
+    block.local.store(block.local.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+}
+
 /// Destroys what a fiber has of its own, newest first, and lets go of its context: at its end, in it.
 void end_locals(record& rec) noexcept;
 

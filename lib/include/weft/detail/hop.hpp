@@ -25,7 +25,8 @@ extern "C" WEFT_API std::uintptr_t weft_switch(end_block* target, message* value
 ///
 /// Entered and left by jumps: a call that never returns, or a return that was never called for, would put the
 /// processor's return predictor out of step with every function on the way. The caller also calls switch_slowly(),
-/// so it is no leaf and keeps nothing below its stack pointer (System V ABI AMD64, 3.2.2).
+/// so it is no leaf and keeps nothing below its stack pointer (System V ABI AMD64, 3.2.2). Registers that it would
+/// have to keep for its own caller are kept by the compiler, which knows which ones are in use.
 [[gnu::always_inline]] inline std::uintptr_t hop(end_block* target, message* values) noexcept {
     std::uintptr_t word;
     asm volatile(
@@ -35,7 +36,7 @@ extern "C" WEFT_API std::uintptr_t weft_switch(end_block* target, message* value
         "1:"
         : "=&a"(word), "+D"(target), "+S"(values)
         :
-        : "rdx", WEFT_SWITCH_CLOBBERS);
+        : "rdx", "r12", "r13", "r14", "r15", WEFT_SWITCH_CLOBBERS);
     return word;
 }
 
