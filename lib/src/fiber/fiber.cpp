@@ -197,18 +197,9 @@ namespace {
     thread* const t = current_thread;
     if (!target || !t || target->home != t->box) [[unlikely]]
         return travel_slowly;
-    if (t->slow) [[unlikely]]
-        return travel_slowly;
-    void* const sp = target->leapt_from;
-    if (!sp) [[unlikely]]
-        return start(*t, target->rec, values);
-    record& next = *target->rec;
-    record& me = *t->current;
-    if (!exchange_plain_state(t->words, me.ctx, next.ctx)) [[unlikely]]
-        return travel_slowly;
-    target->leapt_from = nullptr;
-    t->current = &next;
-    return weft_leap_back(me.leaps_from, reinterpret_cast<std::uintptr_t>(values), sp);
+    if (void* const sp = ready_to_leap(*t, *target)) [[likely]]
+        return leap_back(*t, *target, sp, reinterpret_cast<std::uintptr_t>(values));
+    return t->slow ? travel_slowly : start(*t, target->rec, values);
 }
 #endif
 

@@ -70,24 +70,6 @@ thread& generator_core::check_resumable() const {
     return t;
 }
 
-// @returns whom to hop to; null for the slow way
-end_block* generator_core::going_in(void* sent) noexcept {
-    const thread* const t = current_thread;
-    if (t != home_ || !at_ || t->slow) [[unlikely]]
-        return nullptr;
-    sent_ = sent;
-    caller_ = t->current->block;
-    return std::exchange(at_, nullptr);
-}
-
-end_block* generator_core::going_out() noexcept {
-    const thread* const t = current_thread;
-    if (t != home_ || !caller_ || t->slow) [[unlikely]]
-        return nullptr;
-    at_ = t->current->block;
-    return std::exchange(caller_, nullptr);
-}
-
 void generator_core::resume_slowly(fiber& own, void* sent) {
     thread& t = check_resumable();
     if (ended()) return;
@@ -228,3 +210,36 @@ void generator_core::end() noexcept {
 
 }  // namespace detail
 }  // namespace weft
+
+#if defined(WEFT_HAS_HOP)
+
+using weft::detail::end_block, weft::detail::generator_core, weft::detail::thread;
+
+std::uintptr_t weft_generator_in(generator_core* g, void* sent) noexcept {
+    thread* const t = weft::detail::current_thread;
+    if (t != g->home_ || !g->at_) [[unlikely]]
+        return weft::detail::travel_slowly;
+    end_block& to = *g->at_;
+    void* const sp = weft::detail::ready_to_leap(*t, to);
+    if (!sp) [[unlikely]]
+        return weft::detail::travel_slowly;
+    g->sent_ = sent;
+    g->caller_ = t->current->block;
+    g->at_ = nullptr;
+    return weft::detail::leap_back(*t, to, sp, 0);
+}
+
+std::uintptr_t weft_generator_out(generator_core* g, void*) noexcept {
+    thread* const t = weft::detail::current_thread;
+    if (t != g->home_ || !g->caller_) [[unlikely]]
+        return weft::detail::travel_slowly;
+    end_block& to = *g->caller_;
+    void* const sp = weft::detail::ready_to_leap(*t, to);
+    if (!sp) [[unlikely]]
+        return weft::detail::travel_slowly;
+    g->at_ = t->current->block;
+    g->caller_ = nullptr;
+    return weft::detail::leap_back(*t, to, sp, 0);
+}
+
+#endif

@@ -200,6 +200,23 @@ inline void uncount_here(end_block& block) noexcept {
     block.local.store(block.local.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
 }
 
+#if defined(WEFT_HAS_LEAP)
+/// For functions that a hop has entered. @returns where `to`, of this thread, goes on once leap_back() leaves for it,
+/// which is owed then; null if there is more to do than that, or nowhere to go
+[[gnu::always_inline]] inline void* ready_to_leap(thread& t, const end_block& to) noexcept {
+    void* const sp = to.leapt_from;
+    if (t.slow || !sp) [[unlikely]]
+        return nullptr;
+    return exchange_plain_state(t.words, t.current->ctx, to.rec->ctx) ? sp : nullptr;
+}
+[[gnu::always_inline]] inline std::uintptr_t leap_back(thread& t, end_block& to, void* sp, std::uintptr_t word) noexcept {
+    void** const save = t.current->leaps_from;
+    to.leapt_from = nullptr;
+    t.current = to.rec;
+    return weft_leap_back(save, word, sp);
+}
+#endif
+
 /// Destroys what a fiber has of its own, newest first, and lets go of its context: at its end, in it.
 void end_locals(record& rec) noexcept;
 

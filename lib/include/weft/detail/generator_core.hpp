@@ -11,6 +11,15 @@
 
 namespace weft::detail {
 
+class generator_core;
+}  // namespace weft::detail
+
+// Not functions to call: generator_core hops to them.
+extern "C" WEFT_API std::uintptr_t weft_generator_in(weft::detail::generator_core* g, void* sent) noexcept;
+extern "C" WEFT_API std::uintptr_t weft_generator_out(weft::detail::generator_core* g, void* nothing) noexcept;
+
+namespace weft::detail {
+
 enum class generator_phase : std::uint8_t {
     pending,  // its fiber has not been switched to
     begun,    // suspended while somebody waits in suspend(), else running
@@ -35,12 +44,11 @@ public:
 
     /// Runs the body until it yields or ends; throws what has left it.
     [[gnu::always_inline]] void resume(fiber& own, void* sent = nullptr) {
-        end_block* const to = going_in(sent);
-        if (!to) [[unlikely]]
-            return resume_slowly(own, sent);
-        const std::uintptr_t word = hop(to, nullptr);
-        if (word != 0 || !at_) [[unlikely]]
-            arrive_outside(own, to, word);
+        const std::uintptr_t word = hop_in(sent);
+        if (word == 0 && at_) [[likely]]
+            return;
+        if (word == travel_slowly) resume_slowly(own, sent);
+        else arrive_outside(own, nullptr, word);
     }
     void send(fiber& own, void* sent);
     void raise(fiber& own, std::exception_ptr error);
@@ -53,12 +61,11 @@ public:
     void begin() noexcept { phase_ = generator_phase::begun; }
     /// Hands over to who resumed, until resumed again; throws what was raised.
     [[gnu::always_inline]] void suspend() {
-        end_block* const to = going_out();
-        if (!to) [[unlikely]]
-            return suspend_slowly();
-        const std::uintptr_t word = hop(to, nullptr);
-        if (word != 0 || !caller_ || raised_) [[unlikely]]
-            arrive_inside(to, word);
+        const std::uintptr_t word = hop_out();
+        if (word == 0 && caller_ && !raised_) [[likely]]
+            return;
+        if (word == travel_slowly) suspend_slowly();
+        else arrive_inside(nullptr, word);
     }
     void* take_sent() noexcept { return std::exchange(sent_, nullptr); }
     /// In a catch block: keeps the error for who resumed, or rethrows it if nobody waits for it.
@@ -69,8 +76,32 @@ public:
 private:
     thread& check_thread() const;
     thread& check_resumable() const;
-    WEFT_NO_STUB end_block* going_in(void* sent) noexcept;
-    WEFT_NO_STUB end_block* going_out() noexcept;
+    // hop() from who resumes to who waits in suspend(), and back.
+    [[gnu::always_inline]] std::uintptr_t hop_in(void* sent) noexcept {
+#if defined(WEFT_HAS_HOP)
+        std::uintptr_t word;
+        generator_core* self = this;
+        WEFT_HOP("weft_generator_in", word, self, sent);
+        return word;
+#else
+        (void)sent;
+        return travel_slowly;
+#endif
+    }
+    [[gnu::always_inline]] std::uintptr_t hop_out() noexcept {
+#if defined(WEFT_HAS_HOP)
+        std::uintptr_t word;
+        generator_core* self = this;
+        void* nothing = nullptr;
+        WEFT_HOP("weft_generator_out", word, self, nothing);
+        return word;
+#else
+        return travel_slowly;
+#endif
+    }
+    friend std::uintptr_t ::weft_generator_in(generator_core* g, void* sent) noexcept;
+    friend std::uintptr_t ::weft_generator_out(generator_core* g, void* nothing) noexcept;
+
     void resume_slowly(fiber& own, void* sent);
     void suspend_slowly();
     void arrive_outside(fiber& own, end_block* to, std::uintptr_t word);

@@ -16,27 +16,15 @@ struct end_block;
 inline constexpr std::uintptr_t look_around = 1;   // arrive_slowly() has what has come
 inline constexpr std::uintptr_t travel_slowly = 2;  // there was no switch; switch_slowly() makes it, or throws
 
-#if defined(__x86_64__) && defined(__LP64__)
+#if defined(WEFT_HAS_HOP)
 
 /// Not a function to call: hop() jumps to it.
 extern "C" WEFT_API std::uintptr_t weft_switch(end_block* target, message* values) noexcept;
 
 /// Suspends the caller and runs `target`. @returns the word of the switch back
-///
-/// Entered and left by jumps: a call that never returns, or a return that was never called for, would put the
-/// processor's return predictor out of step with every function on the way. The caller also calls switch_slowly(),
-/// so it is no leaf and keeps nothing below its stack pointer (System V ABI AMD64, 3.2.2). Registers that it would
-/// have to keep for its own caller are kept by the compiler, which knows which ones are in use.
 [[gnu::always_inline]] inline std::uintptr_t hop(end_block* target, message* values) noexcept {
     std::uintptr_t word;
-    asm volatile(
-        "leaq 1f(%%rip), %%rax\n\t"
-        "pushq %%rax\n\t"
-        "jmpq *weft_switch@GOTPCREL(%%rip)\n"
-        "1:"
-        : "=&a"(word), "+D"(target), "+S"(values)
-        :
-        : "rdx", "r12", "r13", "r14", "r15", WEFT_SWITCH_CLOBBERS);
+    WEFT_HOP("weft_switch", word, target, values);
     return word;
 }
 
