@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t line = 64;
 constexpr std::size_t usual_body = 2 * line;  // room for what most callables capture
 
-constexpr std::uintptr_t down(std::uintptr_t at, std::size_t align) noexcept { return at / align * align; }
+constexpr std::uintptr_t down(std::uintptr_t at, std::size_t align) noexcept { return at & ~(align - 1); }
 
 // At the top of the stack its record, then room for the body, then frames.
 struct plan {

@@ -88,18 +88,20 @@ record* taker(const thread& t, const record& me) noexcept {
 
 // An explicit fiber's function is done. @returns who goes on, with what it is sent
 record& heir_of(thread& t, record& me, message& value, std::exception_ptr& error) noexcept {
-    // While this is still a fiber that can be switched back to: destructors of values and errors may switch.
-    if (error && is_exit(error)) {
-        value = message::of(fiber_exit{});
-        error = nullptr;
-    } else if (error && (me.dropped || !taker(t, me))) {
-        report_unhandled(*me.block, error);
-        error = nullptr;
+    record* target = taker(t, me);
+    if (error || !target) [[unlikely]] {
+        // While this is still a fiber that can be switched back to: destructors of values and errors may switch.
+        if (error && is_exit(error)) {
+            value = message::of(fiber_exit{});
+            error = nullptr;
+        } else if (error && (me.dropped || !target)) {
+            report_unhandled(*me.block, error);
+            error = nullptr;
+        }
+        if (!taker(t, me)) value = message{};
+        t.tidy();
+        target = taker(t, me);
     }
-    if (!taker(t, me)) value = message{};
-    t.tidy();
-
-    record* const target = taker(t, me);
     me.block->state.store(phase::dead, std::memory_order_release);
     me.block->rec = nullptr;
     me.state = run_state::dead;
