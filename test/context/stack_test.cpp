@@ -5,6 +5,7 @@
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <sys/mman.h>
@@ -158,6 +159,31 @@ TASK_TEST("trim_stacks() leaves the stacks of those that live alone, and the thr
     kept.switch_to();
     weft::fiber{[&] { ++turns; }}.switch_to();
     CHECK(turns == 3);
+}
+
+TASK_TEST("stack_size() is at least what was asked for, and stack_used() what has been touched") {
+    const auto before = weft::set_stack_options({.warm_bytes = 0});
+    weft::trim_stacks();
+    weft::fiber f{[] {
+                      volatile char deep[40 * 1024];
+                      for (std::size_t i = 0; i < sizeof deep; i += 1024) deep[i] = 1;
+                      weft::fiber::current().parent().switch_to();
+                  },
+                  {.stack_size = 100'000}};
+    CHECK(f.stack_size() >= 100'000);
+    CHECK(f.stack_size() < 120'000);
+    CHECK(f.stack_used() <= 8 * 1024);
+    f.switch_to();
+    CHECK(f.stack_used() >= 40 * 1024);
+    CHECK(f.stack_used() <= f.stack_size());
+    f.switch_to();
+    CHECK(f.stack_size() == 0);
+    CHECK(f.stack_used() == 0);
+    CHECK(weft::fiber::main().stack_size() == 0);
+    CHECK_THROWS_AS(weft::fiber{}.stack_size(), std::invalid_argument);
+    std::thread{[&] { CHECK_THROWS_AS(f.stack_used(), weft::wrong_thread); }}.join();
+    weft::set_stack_options(before);
+    weft::trim_stacks();
 }
 
 TEST_CASE("set_stack_options() returns the options until then") {

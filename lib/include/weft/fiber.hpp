@@ -131,6 +131,13 @@ private:
     detail::handle<detail::end_block> block_;
 };
 
+/// "<weft::fiber 12 'name' suspended>": the id, the name if there is one, then pending, running, suspended (inside
+/// switch_to()), waiting or ready (in the scheduler) or dead, then " main" for a thread's main fiber. What another
+/// thread's fiber does cannot be known: "alive" or "dead", and " of another thread" at the end. For a handle that
+/// names none: "<weft::fiber none>".
+/// greenlet: repr()
+WEFT_API std::string to_string(const fiber& f);
+
 inline bool operator==(const fiber& a, const fiber& b) noexcept { return a.block_.get() == b.block_.get(); }
 
 }  // namespace weft

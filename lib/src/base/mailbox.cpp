@@ -69,6 +69,13 @@ void mailbox::close() noexcept {
     deliver_all();
 }
 
+bool mailbox::has_ended() noexcept {
+    gate_.lock();
+    const bool ended = phase_ != phase::open;
+    gate_.unlock();
+    return ended;
+}
+
 bool mailbox::end(std::int64_t claims) noexcept {
     gate_.lock();
     const bool quiet = empty();

@@ -59,6 +59,8 @@ public:
 
     /// After this every post() is refused. Runs what is left first.
     void close() noexcept;
+    /// No post() is taken any more.
+    bool has_ended() noexcept;
     /// The owner's last act: after this post_drop() is refused, too, and the object may be gone.
     /// @param claims  references that the owner has given out without counting them here
     /// @returns false, having changed nothing, when there is mail

@@ -18,6 +18,13 @@ end_block& nearest_living(end_block& block) {
     return *at;
 }
 
+[[noreturn]] void throw_foreign(const end_block& block) {
+    if (block.home->has_ended())
+        throw wrong_thread("weft: the fiber's thread has ended, and the fiber with it; make a new one in this thread");
+    throw wrong_thread("weft: the fiber belongs to another thread; fibers never leave their thread, use "
+                       "weft::hub::post() to have something run there");
+}
+
 bool can_be_switched_to(const record& rec) noexcept {
     return rec.state == run_state::free || (rec.state == run_state::pending && !rec.scheduled);
 }
@@ -27,8 +34,7 @@ record& destination(thread& t, end_block& target) {
     // The owner's parents may be looked at by the owner only; they all belong to it.
     end_block& block = target.home == t.box ? nearest_living(target) : target;
     if (block.home != t.box || !block.rec)
-        throw wrong_thread("weft: the fiber belongs to another thread or its thread has ended; fibers never leave "
-                           "their thread, use weft::hub::post() to have something run there");
+        throw_foreign(block);
     if (t.current->is_hub)
         throw invalid_switch("weft: switch_to() in a callback of the hub; spawn a task there and switch in it");
     record& rec = *block.rec;

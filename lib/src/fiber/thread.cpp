@@ -68,6 +68,7 @@ thread::thread()
     main.leaps_from = &main.block->leapt_from;
     main.block->rec = &main;
     main.block->unwinds = false;
+    main.block->is_main = true;
     main.block->state.store(phase::started, std::memory_order_relaxed);
     main.block->name = std::make_unique<std::string>("main");
     sanitizer::adopted(main.ctx.shadow);

@@ -76,6 +76,7 @@ struct WEFT_API end_block : mail {
     std::atomic<std::uint32_t> shared{owners_share};
     std::atomic<std::uint32_t> dropped_elsewhere{0};  // references on their way to the owner, who gives them up
     std::atomic<phase> state{phase::pending};
+    bool is_main = false;
     bool unwinds = true;  // when only the fiber itself is left: an explicit one; constant once it is shared
     // Where the fiber goes on that has left by a leap; null while it runs, and however else it has left. So it also
     // says who can be leapt to.
