@@ -99,8 +99,8 @@ private:
         return travel_slowly;
 #endif
     }
-    friend std::uintptr_t ::weft_generator_in(generator_core* g, void* sent) noexcept;
-    friend std::uintptr_t ::weft_generator_out(generator_core* g, void* nothing) noexcept;
+    friend std::uintptr_t(::weft_generator_in)(generator_core* g, void* sent) noexcept;
+    friend std::uintptr_t(::weft_generator_out)(generator_core* g, void* nothing) noexcept;
 
     void resume_slowly(fiber& own, void* sent);
     void suspend_slowly();
