@@ -39,7 +39,8 @@ end_block* block_of(const fiber& f) noexcept;
 /// Lifetime:  the last handle of a suspended fiber unwinds it with fiber_exit, in the context of whoever
 ///            dropped it (on another thread or in a callback of the hub: by its owner, at its next turn). One
 ///            that drops its own and switches away is unwound by whoever runs next. A fiber that makes itself
-///            wait in the scheduler is kept alive by that wait. Children keep their parent.
+///            wait in the scheduler is kept alive by that wait. Children keep their parent: a suspended fiber that holds
+///            its own child, or a handle to itself, in its frames stays until its thread ends, as in greenlet.
 /// greenlet:  greenlet.greenlet
 class WEFT_API fiber {
 public:
