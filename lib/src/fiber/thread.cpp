@@ -159,8 +159,7 @@ void thread::unwind_all() noexcept {
         // It went to main instead of ending, and would do so again.
         const bool ended = block.state.load(std::memory_order_relaxed) == phase::dead;
         if (!ended && records.back() == newest) unwound_in_vain(*this, *newest);
-        if (ended) release(block);
-        else block.local.store(block.local.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);  // it has its own
+        drop(block);
     }
 }
 

@@ -195,6 +195,9 @@ inline void count_here(end_block& block) noexcept {
     block.local.store(block.local.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
+/// Gives one up there, whatever the fiber does.
+void drop(end_block& block) noexcept;
+
 /// Destroys what a fiber has of its own, newest first, and lets go of its context: at its end, in it.
 void end_locals(record& rec) noexcept;
 
