@@ -85,7 +85,11 @@ bool give_up_here(thread& t, end_block& b) noexcept {
             return false;
         }
     }
-    return drop_here(b);
+    if (!drop_here(b)) return false;
+    if (!t.current->is_hub || b.harmless()) return true;
+    count_here(b);
+    t.add_orphan(b);
+    return false;
 }
 
 // The owner has ended, and what it has counted is given up by all alike.

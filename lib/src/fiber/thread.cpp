@@ -119,15 +119,8 @@ void thread::reclaim() noexcept {
 }
 
 bool thread::tidy_in_hub() noexcept {
-    for (record* gone = retired.front(); gone;) {
-        record* const next = retired.after(*gone);
-        if (gone->block->harmless() || !gone->block->unowned(1)) {
-            gone->unlink();
-            let_go(*this, *gone);
-        }
-        gone = next;
-    }
-    if (retired.empty() && !orphans) slow &= ~untidy;
+    reclaim();  // leaves as orphans those whose destruction needs a fiber
+    if (!orphans) slow &= ~untidy;
     return slow & untidy;
 }
 
