@@ -235,6 +235,60 @@ TASK_TEST("a fiber that drops its own last handle and switches away is unwound b
     CHECK(unwound);
 }
 
+TASK_TEST("a fiber that drops its own last handle and then another's is unwound once it has switched away") {
+    fiber idle{[] {
+        for (;;) suspend();
+    }};
+    idle.switch_to();
+    idle.switch_to();
+    auto* other = new fiber{[&] {
+        const when_destroyed visit{[] { fiber{[] {}}.switch_to(); }};
+        suspend();
+    }};
+    other->switch_to();
+    bool unwound = false;
+    auto* own = new fiber;
+    *own = fiber{[&, own] {
+        const when_destroyed note{[&] { unwound = true; }};
+        delete own;
+        delete other;
+        idle.switch_to();
+    }};
+    own->switch_to();
+    test::settle();
+    fiber{[] {}}.switch_to();
+    CHECK(unwound);
+}
+
+TASK_TEST("a fiber dropped in a destructor that then waits is unwound at its next switch") {
+    fiber here = fiber::current(), idle{[&] {
+        for (;;) here.switch_to();
+    }};
+    idle.switch_to();
+    bool unwound = false;
+    fiber dropped{[&] {
+        const when_destroyed note{[&] { unwound = true; }};
+        try {
+            const when_destroyed visit{[&] {
+                here.switch_to();
+                weft::sleep_for(1s);
+            }};
+            throw std::runtime_error("unwinds");
+        } catch (const std::runtime_error&) {
+        }
+        idle.switch_to();
+        CHECK(false);
+    }};
+    dropped.switch_to();
+    idle.switch_to();
+    weft::spawn([] {
+        test::settle();
+        test::clock.advance(1s);
+    });
+    dropped = {};
+    CHECK(unwound);
+}
+
 TASK_TEST("captures and arguments of a killed task may wait as they are destroyed") {
     int waited = 0;
     const auto slow = [&] {

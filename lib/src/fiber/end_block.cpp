@@ -50,6 +50,7 @@ void unwind(thread& t, end_block& block) noexcept {
     gone.owes_exit = true;
     gone.dropped = true;
     t.switch_to(gone, look_around);
+    t.mind(me);
     me.incoming = nullptr;
     me.inbox = message{};
     try {

@@ -132,6 +132,10 @@ struct thread {
         next.state = run_state::free;
         current = &next;
     }
+    /// `me` runs again, but for arrive(): whoever ran meanwhile may have taken the flag back that it needs.
+    void mind(const record& me) noexcept {
+        if (me.owes_exit || me.maybe_unowned) [[unlikely]] slow |= careful;
+    }
     /// For the tracer: the running fiber is being left.
     void note_origin() noexcept;
     /// What a fiber does as it arrives, once it has taken what was sent to it: tells the tracer, lets go of what has
