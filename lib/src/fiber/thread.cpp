@@ -46,6 +46,7 @@ void unwound_in_vain(thread& t, record& rec) noexcept {
 void thread::leave_behind(record& rec) noexcept {
     rec.state = run_state::dead;
     rec.unlink();
+    claim(rec);
     rec.block->rec = nullptr;
     rec.block->state.store(phase::dead, std::memory_order_release);
 }
