@@ -145,6 +145,53 @@ HUB_TEST("another thread may drop the last handle of a fiber that runs and ends 
     weft::sleep_for(1ms);  // the letters about the last ones
 }
 
+HUB_TEST("handles that another thread has copied and given back count as any other") {
+    using list = std::vector<fiber>;
+    const auto copied_elsewhere = [](const fiber& f, int copies) {
+        list made;
+        std::thread{[&] { made = list(static_cast<std::size_t>(copies), f); }}.join();
+        return made;
+    };
+    for (const int copies : {1, 2, 3})
+        for (const bool original_first : {true, false})
+            for (const int dropped_elsewhere : {0, 1, 2}) {
+                bool unwound = false;
+                fiber f{[&] {
+                    const when_destroyed note{[&] { unwound = true; }};
+                    suspend();
+                }};
+                f.switch_to();
+                list copied = copied_elsewhere(f, copies);
+                if (original_first) f = {};
+                std::thread{[&] {
+                    for (int i = 0; i < dropped_elsewhere && copied.size() > 1; ++i) copied.pop_back();
+                }}.join();
+                CHECK_FALSE(unwound);
+                copied.clear();
+                CHECK(unwound == original_first);
+                f = {};
+                CHECK(unwound);
+                weft::yield();  // the letters about those that were dropped elsewhere
+            }
+}
+
+HUB_TEST("a result goes with the last handle, also if another thread has copied that and given it back") {
+    bool gone = false;
+    auto task = weft::spawn([&] { return when_destroyed{[&] { gone = true; }}; });
+    task.join();
+    decltype(task) back;
+    std::thread{[&] { back = task; }}.join();
+    task = {};
+    weft::yield();
+    CHECK_FALSE(gone);
+    {
+        const auto copy = back;
+    }
+    CHECK_FALSE(gone);
+    back = {};
+    CHECK(gone);
+}
+
 TASK_TEST("a dying child that holds its parent's last reference still ends in it") {
     fiber parent, child;
     int got = 0;
@@ -185,6 +232,60 @@ TASK_TEST("a fiber that drops its own last handle and switches away is unwound b
     }};
     own->switch_to();
     test::settle();
+    CHECK(unwound);
+}
+
+TASK_TEST("a fiber that drops its own last handle and then another's is unwound once it has switched away") {
+    fiber idle{[] {
+        for (;;) suspend();
+    }};
+    idle.switch_to();
+    idle.switch_to();
+    auto* other = new fiber{[&] {
+        const when_destroyed visit{[] { fiber{[] {}}.switch_to(); }};
+        suspend();
+    }};
+    other->switch_to();
+    bool unwound = false;
+    auto* own = new fiber;
+    *own = fiber{[&, own] {
+        const when_destroyed note{[&] { unwound = true; }};
+        delete own;
+        delete other;
+        idle.switch_to();
+    }};
+    own->switch_to();
+    test::settle();
+    fiber{[] {}}.switch_to();
+    CHECK(unwound);
+}
+
+TASK_TEST("a fiber dropped in a destructor that then waits is unwound at its next switch") {
+    fiber here = fiber::current(), idle{[&] {
+        for (;;) here.switch_to();
+    }};
+    idle.switch_to();
+    bool unwound = false;
+    fiber dropped{[&] {
+        const when_destroyed note{[&] { unwound = true; }};
+        try {
+            const when_destroyed visit{[&] {
+                here.switch_to();
+                weft::sleep_for(1s);
+            }};
+            throw std::runtime_error("unwinds");
+        } catch (const std::runtime_error&) {
+        }
+        idle.switch_to();
+        CHECK(false);
+    }};
+    dropped.switch_to();
+    idle.switch_to();
+    weft::spawn([] {
+        test::settle();
+        test::clock.advance(1s);
+    });
+    dropped = {};
     CHECK(unwound);
 }
 

@@ -268,6 +268,56 @@ HUB_TEST("a thread may end while a fiber of it is suspended in a handler") {
     CHECK(in_handler.dead());
 }
 
+HUB_TEST("a thread may end while a function is being copied to its fiber") {
+    struct pauses {
+        pauses() = default;
+        pauses(const pauses&) { fiber::main().switch_to(); }
+        void operator()() const {}
+    };
+    bool unwound = false, made = false;
+    on_a_thread([&] {
+        auto* const maker = new fiber{[&] {
+            const at_exit note{[&] { unwound = true; }};
+            const pauses function;
+            const fiber half{function};
+            made = true;
+        }};
+        maker->switch_to();
+    });
+    CHECK(unwound);
+    CHECK_FALSE(made);
+}
+
+HUB_TEST("a fiber that was left behind at its thread's end can still be named there, as a dead one") {
+    bool reached = false;
+    on_a_thread([&] {
+        auto* const stays = new fiber;
+        auto* const ends = new fiber{[] { fiber::main().switch_to(); }};
+        const auto until_unwound = [] {
+            try {
+                for (;;) fiber::main().switch_to();
+            } catch (const weft::fiber_exit&) {
+            }
+        };
+        static fiber last;
+        last = fiber{[&, stays, until_unwound] {
+            until_unwound();
+            reached = true;
+            CHECK(stays->dead());
+            stays->switch_to();
+        }};
+        *stays = fiber{[=] {
+            until_unwound();
+            ends->switch_to();
+            fiber::main().switch_to();
+        }};
+        last.switch_to();
+        ends->switch_to();
+        stays->switch_to();
+    });
+    CHECK(reached);
+}
+
 HUB_TEST("an error that leaves a fiber as its thread ends is reported, hub or none") {
     static std::atomic<int> reported;
     reported = 0;

@@ -162,6 +162,27 @@ TASK_TEST("trace: turns of the scheduler are told as switches to the task that r
     CHECK(to_here == 1);
 }
 
+HUB_TEST("trace: a result that nobody fetched is destroyed in a fiber, in which it may wait") {
+    static weft::event waited;
+    waited.clear();
+    struct waits {
+        std::unique_ptr<int> full = std::make_unique<int>();
+        waits() = default;
+        waits(waits&&) = default;
+        ~waits() {
+            if (!full) return;
+            weft::yield();
+            waited.set();
+        }
+    };
+    const notes told;
+    weft::spawn([] {
+        weft::yield();
+        return waits{};
+    });
+    CHECK(waited.wait(std::chrono::seconds{5}));
+}
+
 TASK_TEST("trace: the tracer runs in the target, before what the target does next") {
     std::vector<std::string> order;
     fiber f = named("f", [&] {

@@ -74,7 +74,6 @@ void* take_stack(end_block& block, const fiber_options& options, std::size_t siz
     rec->function = reinterpret_cast<body*>(place);
     rec->block = &block;
     rec->leaps_from = &block.leapt_from;
-    t.records.push_back(*rec);
     block.rec = rec;
     count_here(block);  // the fiber's own, until it ends
     block.parent = t.current->block;
@@ -82,9 +81,10 @@ void* take_stack(end_block& block, const fiber_options& options, std::size_t siz
     return place;
 }
 
+void body_made(end_block& block) noexcept { block.rec->owner->records.push_back(*block.rec); }
+
 void release_stack(end_block& block) noexcept {
     record& rec = *std::exchange(block.rec, nullptr);
-    rec.unlink();
     rec.owner->let_go_of_stack(rec);
     release(block);
 }

@@ -1,6 +1,5 @@
 #include <weft/detail/end_block.hpp>
 
-#include <algorithm>
 #include <iterator>
 #include <new>
 
@@ -27,21 +26,19 @@ void destroy(end_block& block) noexcept {
 
 bool is_owner(const thread* t, const end_block& b) noexcept { return t && t->box == b.home; }
 
-// The owner's thread has no reference left. @returns whether nobody has
-bool give_up_owners_share(end_block& b) noexcept {
-    return b.shared.load(acquire) == end_block::owners_share ||
-           b.shared.fetch_sub(end_block::owners_share, acq_rel) == end_block::owners_share;
+// What others have counted becomes the owner's: whoever drops one of those from now on sends a letter.
+void take_over(end_block& b) noexcept {
+    if (b.shared.load(acquire) == end_block::owners_share) return;
+    const std::uint32_t count = b.shared.exchange(end_block::owners_share, acq_rel) / end_block::one_shared;
+    b.local.store(b.local.load(relaxed) + count, relaxed);
 }
 
 // By the owner, without a look at what the fiber does. @returns whether the caller destroys the block
 bool drop_here(end_block& b) noexcept {
+    if (b.local.load(relaxed) == 1) take_over(b);
     const std::uint32_t left = b.local.load(relaxed) - 1;
     b.local.store(left, relaxed);
-    return left == 0 && give_up_owners_share(b);
-}
-
-void drop(end_block& b) noexcept {
-    if (drop_here(b)) destroy(b);
+    return left == 0;
 }
 
 // Throws fiber_exit into it here and now, as if the running fiber were its parent; takes over a reference.
@@ -53,6 +50,7 @@ void unwind(thread& t, end_block& block) noexcept {
     gone.owes_exit = true;
     gone.dropped = true;
     t.switch_to(gone, look_around);
+    t.mind(me);
     me.incoming = nullptr;
     me.inbox = message{};
     try {
@@ -81,11 +79,18 @@ void last_handle(thread& t, end_block& block) noexcept {
 }
 
 bool give_up_here(thread& t, end_block& b) noexcept {
-    if (b.rec && b.unwinds && b.unowned(2)) [[unlikely]] {
-        last_handle(t, b);
-        return false;
+    if (b.rec && b.unwinds) {
+        if (b.local.load(relaxed) == 1) take_over(b);
+        if (b.unowned(2)) [[unlikely]] {
+            last_handle(t, b);
+            return false;
+        }
     }
-    return drop_here(b);
+    if (!drop_here(b)) return false;
+    if (!t.current->is_hub || b.harmless()) return true;
+    count_here(b);
+    t.add_orphan(b);
+    return false;
 }
 
 // The owner has ended, and what it has counted is given up by all alike.
@@ -94,7 +99,9 @@ bool drop_after_owner(end_block& b) noexcept {
     while (count >= end_block::one_shared)
         if (b.shared.compare_exchange_weak(count, count - end_block::one_shared, acq_rel, relaxed))
             return count == end_block::one_shared;
-    return b.local.fetch_sub(1, acq_rel) == 1 && give_up_owners_share(b);
+    return b.local.fetch_sub(1, acq_rel) == 1 &&
+           (b.shared.load(acquire) == end_block::owners_share ||
+            b.shared.fetch_sub(end_block::owners_share, acq_rel) == end_block::owners_share);
 }
 
 bool give_up_elsewhere(end_block& b) noexcept {
@@ -157,10 +164,8 @@ end_block::end_block() : end_block{this_thread()} {}
 // Gives up all but the last by counting.
 void end_block::arrive() noexcept {
     const std::uint32_t dropped = dropped_elsewhere.exchange(0, acq_rel);
-    std::uint32_t count = shared.load(relaxed), moved;
-    do moved = std::min(count / one_shared, dropped);
-    while (!shared.compare_exchange_weak(count, count - moved * one_shared, acq_rel, relaxed));
-    const std::uint32_t left = local.load(relaxed) + moved - (dropped - 1);
+    take_over(*this);
+    const std::uint32_t left = local.load(relaxed) - (dropped - 1);
     local.store(left, relaxed);
     const bool may_be_last = left == 1 || (left == 2 && rec && unwinds);
     if (may_be_last) current_thread->add_orphan(*this);  // its end may run the user's code, which needs a fiber
@@ -183,6 +188,10 @@ void restore_parent(end_block& block, end_block* parent) noexcept {
     for (const end_block* at = parent; at; at = at->parent)
         if (at == &block) return release(*parent);
     release(*std::exchange(block.parent, parent));
+}
+
+void drop(end_block& block) noexcept {
+    if (drop_here(block)) destroy(block);
 }
 
 void retain(end_block& block) noexcept {

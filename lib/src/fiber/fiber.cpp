@@ -94,17 +94,15 @@ record* taker(const thread& t, const record& me) noexcept {
 
 // An explicit fiber's function is done. @returns who goes on, with what it is sent
 record& heir_of(thread& t, record& me, message& value, std::exception_ptr& error) noexcept {
+    if (error && is_exit(error)) [[unlikely]] {
+        value = message::of(fiber_exit{});
+        error = nullptr;
+    }
     record* target = taker(t, me);
-    if (error || !target) [[unlikely]] {
-        // While this is still a fiber that can be switched back to: destructors of values and errors may switch.
-        if (error && is_exit(error)) {
-            value = message::of(fiber_exit{});
-            error = nullptr;
-        } else if (error && (me.dropped || !target)) {
-            report_unhandled(*me.block, error);
-            error = nullptr;
-        }
-        if (!taker(t, me)) value = message{};
+    // While this is still a fiber that can be switched back to: destroying what nobody takes may switch.
+    while ((error && (me.dropped || !target)) || (!target && !value.empty())) [[unlikely]] {
+        if (error) report_unhandled(*me.block, std::exchange(error, nullptr));
+        else value = message{};
         t.tidy();
         target = taker(t, me);
     }

@@ -46,6 +46,7 @@ void unwound_in_vain(thread& t, record& rec) noexcept {
 void thread::leave_behind(record& rec) noexcept {
     rec.state = run_state::dead;
     rec.unlink();
+    claim(rec);
     rec.block->rec = nullptr;
     rec.block->state.store(phase::dead, std::memory_order_release);
 }
@@ -120,15 +121,8 @@ void thread::reclaim() noexcept {
 }
 
 bool thread::tidy_in_hub() noexcept {
-    for (record* gone = retired.front(); gone;) {
-        record* const next = retired.after(*gone);
-        if (gone->block->harmless() || !gone->block->unowned(1)) {
-            gone->unlink();
-            let_go(*this, *gone);
-        }
-        gone = next;
-    }
-    if (retired.empty() && !orphans) slow &= ~untidy;
+    reclaim();  // leaves as orphans those whose destruction needs a fiber
+    if (!orphans) slow &= ~untidy;
     return slow & untidy;
 }
 
@@ -160,8 +154,7 @@ void thread::unwind_all() noexcept {
         // It went to main instead of ending, and would do so again.
         const bool ended = block.state.load(std::memory_order_relaxed) == phase::dead;
         if (!ended && records.back() == newest) unwound_in_vain(*this, *newest);
-        if (ended) release(block);
-        else uncount_here(block);  // it has its own
+        drop(block);
     }
 }
 

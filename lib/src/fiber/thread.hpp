@@ -106,8 +106,8 @@ struct thread {
     bool unwinding = false;   // the thread ends: every wait fails at once
     std::unique_ptr<tracing> trace;
     // Memory of end blocks for the next ones, by size in units of block_unit; each list linked by its first words.
-    static constexpr std::size_t block_unit = 64;
-    void* spare_blocks[4] = {};
+    static constexpr std::size_t block_unit = alignof(std::max_align_t) / 2;
+    void* spare_blocks[32] = {};
     std::uint32_t spares = 0;
 
     std::uint64_t next_id() noexcept { return last_id_ % ids_at_once == 0 ? more_ids() : ++last_id_; }
@@ -131,6 +131,10 @@ struct thread {
         claim(next);
         next.state = run_state::free;
         current = &next;
+    }
+    /// `me` runs again, but for arrive(): whoever ran meanwhile may have taken the flag back that it needs.
+    void mind(const record& me) noexcept {
+        if (me.owes_exit || me.maybe_unowned) [[unlikely]] slow |= careful;
     }
     /// For the tracer: the running fiber is being left.
     void note_origin() noexcept;
@@ -194,6 +198,9 @@ inline thread& this_thread() {
 inline void count_here(end_block& block) noexcept {
     block.local.store(block.local.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
+
+/// Gives one up there, whatever the fiber does.
+void drop(end_block& block) noexcept;
 
 /// Gives up a reference that is not the last of this thread's, which owns the block.
 inline void uncount_here(end_block& block) noexcept {

@@ -183,6 +183,7 @@ void scheduler::switch_pinned(record& me) noexcept {
     if (pinned) retain(*me.block);
     switch_away(me);
     if (pinned) release(*me.block);
+    thread_.mind(me);
     try {
         thread_.attend();
     } catch (...) {

@@ -131,8 +131,10 @@ struct body {
     virtual message run(message&& first) = 0;
 };
 
-/// Gives `block` a stack and returns the place for its body there; release_stack() undoes it if that cannot be made.
+/// Gives `block` a stack and returns the place for its body there. What makes the body may switch away, and the
+/// thread may then end: it unwinds only fibers with body_made(). release_stack() is for a body that cannot be made.
 WEFT_API void* take_stack(end_block& block, const fiber_options& options, std::size_t size, std::size_t align);
+WEFT_API void body_made(end_block& block) noexcept;
 WEFT_API void release_stack(end_block& block) noexcept;
 
 /// Puts a Body, made of `args`, on a new stack; the fiber is then pending.
@@ -149,6 +151,7 @@ void make_body(end_block& block, const fiber_options& options, Args&&... args) {
             throw;
         }
     }
+    body_made(block);
 }
 
 }  // namespace detail
