@@ -33,15 +33,8 @@ bool give_up_owners_share(end_block& b) noexcept {
            b.shared.fetch_sub(end_block::owners_share, acq_rel) == end_block::owners_share;
 }
 
-// By the owner, without a look at what the fiber does. @returns whether the caller destroys the block
-bool drop_here(end_block& b) noexcept {
-    const std::uint32_t left = b.local.load(relaxed) - 1;
-    b.local.store(left, relaxed);
-    return left == 0 && give_up_owners_share(b);
-}
-
 void drop(end_block& b) noexcept {
-    if (drop_here(b)) destroy(b);
+    if (uncount_here(b)) destroy(b);
 }
 
 // Throws fiber_exit into it here and now, as if the running fiber were its parent; takes over a reference.
@@ -81,11 +74,17 @@ void last_handle(thread& t, end_block& block) noexcept {
 }
 
 bool give_up_here(thread& t, end_block& b) noexcept {
-    if (b.rec && b.unwinds && b.unowned(2)) [[unlikely]] {
-        last_handle(t, b);
-        return false;
+    if (!b.rec || !b.unwinds) return uncount_here(b);
+    if (b.local.load(relaxed) == 0) {
+        // Others may give up theirs meanwhile, and whoever is the last must know.
+        std::uint32_t count = b.shared.load(acquire);
+        while (count > 2 * end_block::one_shared)
+            if (b.shared.compare_exchange_weak(count, count - end_block::one_shared, acq_rel, acquire)) return false;
+    } else if (!b.unowned(2)) {
+        return uncount_here(b);
     }
-    return drop_here(b);
+    last_handle(t, b);
+    return false;
 }
 
 // The owner has ended, and what it has counted is given up by all alike.
@@ -100,8 +99,9 @@ bool drop_after_owner(end_block& b) noexcept {
 bool give_up_elsewhere(end_block& b) noexcept {
     std::uint32_t count = b.shared.load(relaxed);
     while (count >= end_block::one_shared) {
-        // Whether this is the last handle of a fiber that must be unwound, only its thread can say.
-        const bool may_be_last = count == (end_block::one_shared | end_block::owners_share);
+        // Whether this is the last handle of a fiber that must be unwound, only its thread can say: what is left may
+        // be the fiber's own.
+        const bool may_be_last = count / end_block::one_shared <= 2;
         if (may_be_last && b.unwinds && b.state.load(acquire) != phase::dead) break;
         if (b.shared.compare_exchange_weak(count, count - end_block::one_shared, acq_rel, relaxed))
             return count == end_block::one_shared;
@@ -158,10 +158,15 @@ end_block::end_block() : end_block{this_thread()} {}
 // Gives up all but the last by counting.
 void end_block::arrive() noexcept {
     const std::uint32_t dropped = dropped_elsewhere.exchange(0, acq_rel);
+    std::uint32_t left = local.load(relaxed);
+    if (left == 0) {  // they are counted in `shared`, all of them
+        shared.fetch_sub((dropped - 1) * one_shared, acq_rel);
+        return current_thread->add_orphan(*this);
+    }
     std::uint32_t count = shared.load(relaxed), moved;
     do moved = std::min(count / one_shared, dropped);
     while (!shared.compare_exchange_weak(count, count - moved * one_shared, acq_rel, relaxed));
-    const std::uint32_t left = local.load(relaxed) + moved - (dropped - 1);
+    left += moved - (dropped - 1);
     local.store(left, relaxed);
     const bool may_be_last = left == 1 || (left == 2 && rec && unwinds);
     if (may_be_last) current_thread->add_orphan(*this);  // its end may run the user's code, which needs a fiber
@@ -177,6 +182,13 @@ end_block::~end_block() {
     thread* t = this_thread_if_any();
     if (is_owner(t, *this)) --t->claims;
     else home->release();
+}
+
+bool uncount_here(end_block& block) noexcept {
+    const std::uint32_t before = block.local.load(relaxed);
+    if (before == 0) return block.shared.fetch_sub(end_block::one_shared, acq_rel) == end_block::one_shared;
+    block.local.store(before - 1, relaxed);
+    return before == 1 && give_up_owners_share(block);
 }
 
 void restore_parent(end_block& block, end_block* parent) noexcept {

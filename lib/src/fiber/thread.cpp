@@ -160,7 +160,7 @@ void thread::unwind_all() noexcept {
         const bool ended = block.state.load(std::memory_order_relaxed) == phase::dead;
         if (!ended && records.back() == newest) unwound_in_vain(*this, *newest);
         if (ended) release(block);
-        else block.local.store(block.local.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);  // it has its own
+        else (void)uncount_here(block);  // it has its own
     }
 }
 

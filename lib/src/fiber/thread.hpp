@@ -192,8 +192,12 @@ inline thread& this_thread() {
 
 /// Counts a reference, on the owner's thread.
 inline void count_here(end_block& block) noexcept {
-    block.local.store(block.local.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    const std::uint32_t before = block.local.load(std::memory_order_relaxed);
+    if (before == 0) [[unlikely]] block.shared.fetch_add(end_block::one_shared, std::memory_order_relaxed);
+    else block.local.store(before + 1, std::memory_order_relaxed);
 }
+/// Gives it up, whatever the fiber does. @returns whether it was the last, and the caller destroys the block
+bool uncount_here(end_block& block) noexcept;
 
 /// Destroys what a fiber has of its own, newest first, and lets go of its context: at its end, in it.
 void end_locals(record& rec) noexcept;
