@@ -194,6 +194,18 @@ HUB_TEST("the last handle of a fiber may be another thread's, though this one ha
     CHECK(counted::destroyed == 1);
 }
 
+HUB_TEST("many fibers that another thread drops at once are unwound one after the other") {
+    counted::reset();
+    std::vector<fiber> suspended;
+    for (int i = 0; i < rounds; ++i) {
+        suspended.emplace_back([c = counted{i}] { suspend(); });
+        suspended.back().switch_to();
+    }
+    std::thread{[&] { suspended.clear(); }}.join();
+    while (counted::alive > 0) weft::sleep_for(1ms);
+    CHECK(counted::destroyed == rounds);
+}
+
 HUB_TEST("handles that change hands between two threads are all given up, whoever drops which") {
     counted::reset();
     for (int i = 0; i < rounds; ++i) {

@@ -44,6 +44,7 @@ struct life {
     bool ending = false;          // its function is done: nothing is thrown into the destructors that follow
     bool dropped = false;         // being unwound for want of handles: an error goes to the report
     bool owes_exit = false;       // throws fiber_exit as it arrives, or at a later switch if it is in a destructor
+    bool unwinds_orphans = false;  // one after the other, in tidy_slowly()
     std::uint16_t eager = 0;      // calls in a row that succeeded without waiting
     std::uint16_t refused = 0;    // waits that answered a kill with an error
     int native = 0;               // depth of native scopes: interposed calls pass through
