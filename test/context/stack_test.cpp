@@ -1,6 +1,7 @@
 // What weft/stack.hpp and fiber_options::stack_size promise of fibers.
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <stdexcept>
@@ -85,6 +86,19 @@ TASK_TEST("many fibers at a time, then again in the same stacks") {
         for (auto& f : fibers) sum -= f.switch_to(0).as<int>();
         CHECK(sum == count * (count - 1L) / 2 - count);
     }
+}
+
+// The thread sanitizer would call it a race.
+TEST_CASE("threads with nothing between them may have their stacks at the same addresses, one after the other") {
+    std::atomic<bool> first_has_ended{false};
+    const auto work = [] { return weft::fiber{[] { return use_stack(20'000); }}.switch_to().as<char>(); };
+    std::thread second{[&] {
+        while (!first_has_ended.load(std::memory_order_relaxed)) std::this_thread::yield();
+        CHECK(work() == 1);
+    }};
+    std::thread{[&] { CHECK(work() == 1); }}.join();
+    first_has_ended.store(true, std::memory_order_relaxed);
+    second.join();
 }
 
 // With a sanitizer, frames are larger and have shadows of their own.

@@ -124,9 +124,12 @@ void recover(int, siginfo_t*, void*) {
     say("recovered\n");
     ::siglongjmp(back, 1);
 }
+void fault_and_recover() {
+    if (sigsetjmp(back, 1) == 0) null_dereference();
+}
 void faults_twice() {
-    for (int i = 0; i < 2; ++i)
-        if (sigsetjmp(back, 1) == 0) null_dereference();
+    fault_and_recover();
+    fault_and_recover();
 }
 void recovers() {
     install(action(recover, 0));

@@ -207,6 +207,70 @@ TASK_TEST("a dying child that holds its parent's last reference still ends in it
     CHECK(got == 42);
 }
 
+HUB_TEST("a handle that another thread has copied and this one drops is as good as any other") {
+    counted::reset();
+    for (const bool own_handle_first : {false, true}) {
+        fiber f{[c = counted{1}] { suspend(); }}, copy;
+        f.switch_to();
+        std::thread{[&] { copy = f; }}.join();
+        (own_handle_first ? f : copy) = {};
+        CHECK(counted::alive == 1);
+        fiber again = own_handle_first ? copy : f;
+        (own_handle_first ? copy : f) = {};
+        CHECK(counted::alive == 1);
+        again = {};
+        CHECK(counted::alive == 0);
+    }
+    CHECK(counted::destroyed == 2);
+}
+
+HUB_TEST("the last handle of a fiber may be another thread's, though this one has dropped that one's copies") {
+    counted::reset();
+    fiber f{[c = counted{1}] { suspend(); }}, copies[2];
+    f.switch_to();
+    auto* last = new fiber;
+    std::thread{[&] {
+        *last = f;
+        for (fiber& copy : copies) copy = f;
+    }}.join();
+    for (fiber& copy : copies) copy = {};
+    f = {};
+    CHECK(counted::alive == 1);
+    std::thread{[last] { delete last; }}.join();
+    while (counted::alive > 0) weft::sleep_for(1ms);
+    CHECK(counted::destroyed == 1);
+}
+
+HUB_TEST("many fibers that another thread drops at once are unwound one after the other") {
+    counted::reset();
+    std::vector<fiber> suspended;
+    for (int i = 0; i < rounds; ++i) {
+        suspended.emplace_back([c = counted{i}] { suspend(); });
+        suspended.back().switch_to();
+    }
+    std::thread{[&] { suspended.clear(); }}.join();
+    while (counted::alive > 0) weft::sleep_for(1ms);
+    CHECK(counted::destroyed == rounds);
+}
+
+HUB_TEST("handles that change hands between two threads are all given up, whoever drops which") {
+    counted::reset();
+    for (int i = 0; i < rounds; ++i) {
+        fiber f{[c = counted{1}] { suspend(); }}, from_there;
+        f.switch_to();
+        auto* there = new fiber{f};
+        std::thread other{[&, i] {
+            from_there = *there;
+            if (i % 2) *there = from_there;
+            delete there;
+        }};
+        if (i % 3) f = {};
+        other.join();
+    }
+    while (counted::alive > 0) weft::sleep_for(1ms);
+    CHECK(counted::destroyed == rounds);
+}
+
 HUB_TEST("a fiber dropped by another thread is unwound at once, also while its owner's hub is idle") {
     weft::event released;
     auto* f = new fiber{[&] {

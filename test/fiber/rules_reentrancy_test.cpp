@@ -249,11 +249,12 @@ TASK_TEST("a value whose copy switches to its target is sent to what the target 
 TASK_TEST("captures that switch as they are destroyed come back, and the result arrives after them") {
     std::vector<std::string> seen;
     const fiber here = fiber::current();
-    fiber f{[&, w = when_destroyed{[&] {
-                 seen.push_back("going");
-                 CHECK(here.switch_to("between").as<int>() == 5);
-                 seen.push_back("gone");
-             }}] { return std::string{"result"}; }};
+    const auto switches = [&] {
+        seen.push_back("going");
+        CHECK(here.switch_to("between").as<int>() == 5);
+        seen.push_back("gone");
+    };
+    fiber f{[w = when_destroyed{switches}] { return std::string{"result"}; }};
     CHECK(f.switch_to().as<std::string>() == "between");
     CHECK_FALSE(f.dead());
     CHECK(f.switch_to(5).as<std::string>() == "result");

@@ -5,8 +5,11 @@
 #pragma once
 
 #include <atomic>
+#include <cerrno>
+#include <cstddef>
 #include <cstdint>
 
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -69,6 +72,15 @@ inline long write(int fd, const void* data, unsigned long size) noexcept {
 
 inline long read(int fd, void* data, unsigned long size) noexcept {
     return call(SYS_read, fd, word(data), static_cast<long>(size));
+}
+
+/// By libc, so that TSan sees it: to it, the next owner of the addresses would race with the one before.
+/// @returns false the kernel refuses
+inline bool unmap(void* at, std::size_t size) noexcept {
+    const int error = errno;
+    const bool done = ::munmap(at, size) == 0;
+    errno = error;
+    return done;
 }
 
 }  // namespace weft::detail::sys

@@ -58,7 +58,7 @@ signal_stack::~signal_stack() {
         // Refused while a handler runs on it.
         if (sys::call(SYS_sigaltstack, sys::word(&none), 0) != 0) return;
     }
-    sys::call(SYS_munmap, sys::word(mapped_), static_cast<long>(size_ + page_size));
+    sys::unmap(mapped_, size_ + page_size);
 }
 
 }  // namespace weft::detail

@@ -50,7 +50,7 @@ slab::~slab() { unmap(); }
 bool slab::unmap() noexcept {
     if (!base_) return true;
     sanitizer::forget_stack(base_, stride() * count_);
-    if (sys::call(SYS_munmap, sys::word(base_), static_cast<long>(stride() * count_)) != 0) return false;
+    if (!sys::unmap(base_, stride() * count_)) return false;
     base_ = nullptr;
     return true;
 }

@@ -129,9 +129,16 @@ bool thread::tidy_in_hub() noexcept {
 void thread::tidy_slowly() noexcept {
     slow &= ~untidy;
     reclaim();
-    while (orphans) {
-        end_block* block = std::exchange(orphans, orphans->next_orphan);
-        release(*block);  // the queue's reference, on the owner's thread
+    // An unwinding tidies as it comes back: were the next one in it, many would fill this stack.
+    if (record& me = *current; !me.unwinds_orphans) {
+        me.unwinds_orphans = true;
+        while (orphans) {
+            end_block* block = std::exchange(orphans, orphans->next_orphan);
+            release(*block);  // the queue's reference, on the owner's thread
+        }
+        me.unwinds_orphans = false;
+    } else if (orphans) {
+        slow |= untidy;
     }
 }
 

@@ -40,7 +40,6 @@ struct life {
     bool killed = false;          // sticks until the task ends
     bool interruptible = false;   // while parked: kill() may wake it
     bool maybe_unowned = false;   // it runs without a handle, or did
-    bool is_hub = false;
     bool ending = false;          // its function is done: nothing is thrown into the destructors that follow
     bool dropped = false;         // being unwound for want of handles: an error goes to the report
     bool owes_exit = false;       // throws fiber_exit as it arrives, or at a later switch if it is in a destructor
@@ -53,7 +52,9 @@ struct life {
 struct record : list_node, life {  // linked in thread::records while alive
     context ctx;                  // with what stands before it, what a switch touches: one cache line
     std::uint64_t epoch = 0;      // counts parks; a token of an earlier one is stale
-    parking* waiting = nullptr;   // while parked
+    bool is_hub = false;
+    bool unwinds_orphans = false;  // one after the other, in tidy_slowly()
+    parking* waiting = nullptr;    // while parked
     // Tells the scheduler that a task's function is done, and how; returns who goes on.
     record& (*at_end)(record&, std::exception_ptr&&) = nullptr;
     thread* owner = nullptr;

@@ -19,8 +19,9 @@ std::atomic<int> highest_chunk{-1};
 
 fd_entry* add_chunk(std::atomic<fd_entry*>& slot) noexcept {
     // From the kernel, not from malloc: this runs inside interposed calls.
-    constexpr long size = static_cast<long>(sizeof(fd_entry)) * chunk_size;
-    const long at = sys::call(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    constexpr std::size_t size = sizeof(fd_entry) * chunk_size;
+    const long at = sys::call(SYS_mmap, 0, static_cast<long>(size), PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at < 0 && at >= -4095) return nullptr;
     auto* made = reinterpret_cast<fd_entry*>(at);
     for (int i = 0; i < chunk_size; ++i) new (made + i) fd_entry;
@@ -31,7 +32,7 @@ fd_entry* add_chunk(std::atomic<fd_entry*>& slot) noexcept {
         while (highest < index && !highest_chunk.compare_exchange_weak(highest, index, std::memory_order_acq_rel)) {}
         return made;
     }
-    sys::call(SYS_munmap, at, size);
+    sys::unmap(made, size);
     return expected;
 }
 

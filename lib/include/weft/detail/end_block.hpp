@@ -39,7 +39,8 @@ enum class phase : std::uint8_t { pending, started, dead };
 /// Counts without an atomic read-modify-write on the owner's thread (after Choi, Shull and Torrellas, "Biased
 /// Reference Counting", PACT 2018). A reference is counted in `local` when the owner's thread takes it and in
 /// `shared` when another one does; it does not remember where, so either side may have to give up the other's.
-/// The sum is what counts.
+/// The sum is what counts. `shared` has the owner's share as long as `local` is not 0; once it is, it stays so, and
+/// the owner counts in `shared`, too.
 struct WEFT_API end_block : mail {
     static constexpr std::uint32_t owners_share = 1;  // in `shared`, until `local` has come to nothing
     static constexpr std::uint32_t one_shared = 2;
@@ -65,10 +66,9 @@ struct WEFT_API end_block : mail {
 
     std::string name_text() const { return name ? *name : std::string{}; }
 
-    /// For the owner: nobody holds more than these references of its own.
+    /// For the owner: nobody holds more than these references of its own, wherever they were counted.
     bool unowned(std::uint32_t by_owner) const noexcept {
-        return local.load(std::memory_order_relaxed) == by_owner &&
-               shared.load(std::memory_order_acquire) == owners_share;
+        return local.load(std::memory_order_relaxed) + shared.load(std::memory_order_acquire) / one_shared == by_owner;
     }
 
     // Stored by the owner's thread alone while that lives, by anybody afterwards.
