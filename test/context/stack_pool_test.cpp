@@ -167,7 +167,9 @@ TEST_CASE("sizes that round to the same pages share a class") {
     pool.give(b);
 }
 
-TEST_CASE("a write below a stack ends the process, with either guard, and none is left out in a batch") {
+// Memcheck does not know lightweight guards, and starts the instruction that has hit one again for ever.
+TEST_CASE("a write below a stack ends the process, with either guard, and none is left out in a batch" *
+          doctest::skip(std::getenv("WEFT_TEST_MEMCHECK") != nullptr)) {
     for (const stack_guard kind : {stack_guard::automatic, stack_guard::lightweight, stack_guard::mprotect}) {
         const with_options chosen{{.guard = kind}};
         stack_pool pool;
