@@ -92,6 +92,7 @@ void release_stack(end_block& block) noexcept {
 bool thread::keep_warm(record& rec) noexcept {
     size_class& c = *rec.where.of;
     if (c.warm_count + c.kept >= c.warm_room || slow & long_way) return false;
+    if (c.kept >= c.warm_room - c.warm_room / 8) return false;  // the pool needs some to cool many at a time
     static_cast<life&>(rec) = life{};
     rec.next_ready = warm;
     warm = &rec;
