@@ -274,14 +274,15 @@ HUB_TEST("a thread may end while a function is being copied to its fiber") {
         void operator()() const {}
     };
     bool unwound = false, made = false;
+    fiber maker;
     on_a_thread([&] {
-        auto* const maker = new fiber{[&] {
+        maker = fiber{[&] {
             const at_exit note{[&] { unwound = true; }};
             const pauses function;
             const fiber half{function};
             made = true;
         }};
-        maker->switch_to();
+        maker.switch_to();
     });
     CHECK(unwound);
     CHECK_FALSE(made);
@@ -290,6 +291,7 @@ HUB_TEST("a thread may end while a function is being copied to its fiber") {
 HUB_TEST("a fiber that was left behind at its thread's end can still be named there, as a dead one") {
     bool reached = false;
     on_a_thread([&] {
+        const test::leaks_on_purpose what_is_left_behind;
         auto* const stays = new fiber;
         auto* const ends = new fiber{[] { fiber::main().switch_to(); }};
         const auto until_unwound = [] {
