@@ -11,22 +11,15 @@
 #include <weft/task.hpp>
 #include <weft/testing.hpp>
 
+#include "support/at_exit.hpp"
 #include "support/sanitizers.hpp"
 #include "support/task_test.hpp"
 
+using test::at_exit;
 using weft::fiber;
 using weft::message;
 
 namespace {
-
-/// Calls `function` when it goes.
-template <class F>
-struct at_exit {
-    F function;
-    ~at_exit() { function(); }
-};
-template <class F>
-at_exit(F) -> at_exit<F>;
 
 message to_parent() { return fiber::current().parent().switch_to(); }
 

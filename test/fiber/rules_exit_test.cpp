@@ -14,21 +14,14 @@
 #include <weft/fiber.hpp>
 #include <weft/task.hpp>
 
+#include "support/at_exit.hpp"
 #include "support/child.hpp"
 #include "support/sanitizers.hpp"
 
+using test::at_exit;
 using weft::fiber;
 
 namespace {
-
-/// Calls `function` when it goes.
-template <class F>
-struct at_exit {
-    F function;
-    ~at_exit() { function(); }
-};
-template <class F>
-at_exit(F) -> at_exit<F>;
 
 void say(const char* what) {
     std::puts(what);

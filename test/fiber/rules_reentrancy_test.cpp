@@ -12,8 +12,10 @@
 
 #include "support/counted.hpp"
 #include "support/task_test.hpp"
+#include "support/when_destroyed.hpp"
 
 using test::counted;
+using test::when_destroyed;
 using weft::fiber;
 using weft::message;
 
@@ -64,23 +66,6 @@ void at_each_move(F scenario) {
         if (!t.sprung()) break;
     }
 }
-
-/// Calls `function` when it goes, unless it has been moved from.
-template <class F>
-class when_destroyed {
-public:
-    explicit when_destroyed(F function) : function_{std::move(function)} {}
-    when_destroyed(when_destroyed&& other) noexcept
-        : function_{std::move(other.function_)}, on_{std::exchange(other.on_, false)} {}
-    when_destroyed& operator=(when_destroyed&&) = delete;
-    ~when_destroyed() {
-        if (on_) function_();
-    }
-
-private:
-    F function_;
-    bool on_ = true;
-};
 
 message to_parent() { return fiber::current().parent().switch_to(); }
 

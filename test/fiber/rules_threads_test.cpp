@@ -12,24 +12,17 @@
 #include <weft/task.hpp>
 #include <weft/this_task.hpp>
 
+#include "support/at_exit.hpp"
 #include "support/counted.hpp"
 #include "support/sanitizers.hpp"
 #include "support/task_test.hpp"
 
 using namespace std::chrono_literals;
 using test::counted;
+using test::at_exit;
 using weft::fiber;
 
 namespace {
-
-/// Calls `function` when it goes.
-template <class F>
-struct at_exit {
-    F function;
-    ~at_exit() { function(); }
-};
-template <class F>
-at_exit(F) -> at_exit<F>;
 
 weft::message to_parent() { return fiber::current().parent().switch_to(); }
 

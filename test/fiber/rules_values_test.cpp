@@ -8,23 +8,16 @@
 #include <weft/fiber.hpp>
 #include <weft/task.hpp>
 
+#include "support/at_exit.hpp"
 #include "support/counted.hpp"
 #include "support/task_test.hpp"
 
 using test::counted;
+using test::at_exit;
 using weft::fiber;
 using weft::message;
 
 namespace {
-
-/// Calls `function` when it goes.
-template <class F>
-struct at_exit {
-    F function;
-    ~at_exit() { function(); }
-};
-template <class F>
-at_exit(F) -> at_exit<F>;
 
 message to_parent() { return fiber::current().parent().switch_to(); }
 
