@@ -11,7 +11,7 @@ namespace weft::detail {
 
 /// A lock for a few instructions that several OS threads may race for. It blocks the OS thread, never
 /// parks a task and calls nothing that the shim interposes, so it is safe below every floor. Nobody may
-/// switch fibers while holding it.
+/// switch fibers while holding it. Not fair.
 class small_lock {
 public:
     constexpr small_lock() noexcept = default;
@@ -19,20 +19,17 @@ public:
     small_lock& operator=(const small_lock&) = delete;
 
     void lock() noexcept {
-        std::uint32_t expected = 0;
-        if (!word_.compare_exchange_strong(expected, 1, std::memory_order_acquire, std::memory_order_relaxed))
+        if (word_.exchange(1, std::memory_order_acquire) != 0) [[unlikely]]
             lock_slow();
     }
-    void unlock() noexcept {
-        if (word_.exchange(0, std::memory_order_release) == 2) wake_one();
-    }
+    /// A plain store, and the last touch: nobody is woken, since whoever waits looks again by itself.
+    void unlock() noexcept { word_.store(0, std::memory_order_release); }
 
 private:
     WEFT_API void lock_slow() noexcept;
-    WEFT_API void wake_one() noexcept;
 
-    // 0 free; 1 held; 2 held, and somebody may sleep in the kernel (Drepper, "Futexes Are Tricky", mutex2).
-    std::atomic<std::uint32_t> word_{0};
+    std::atomic<std::uint32_t> word_{0};  // 1 while held
+};
 };
 
 }  // namespace weft::detail
