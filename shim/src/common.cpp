@@ -7,6 +7,7 @@
 
 #include "base/sys.hpp"
 #include "core.hpp"
+#include "sched/cancel.hpp"
 
 namespace weft::shim {
 
@@ -18,9 +19,14 @@ int core::failed(io::outcome how, const char* call, int late) const {
         case io::outcome::closed: errno = EBADF; break;
         case io::outcome::interrupted: errno = EINTR; break;
         case io::outcome::killed:
-            if (who == caller::foreign) io::refuse(call);
-            else detail::exit_fiber();
-            errno = ECANCELED;
+            if (who == caller::foreign) {
+                const bool late_by_scope = detail::answer_for_timeout();
+                io::refuse(call);
+                errno = late_by_scope ? ETIMEDOUT : ECANCELED;
+            } else {
+                detail::exit_fiber();
+                errno = ECANCELED;
+            }
             break;
         case io::outcome::failed:
         case io::outcome::ready: break;

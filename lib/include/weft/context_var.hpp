@@ -33,8 +33,9 @@ class WEFT_API unset_variable : public std::logic_error {
 
 /// The values of context variables. Copies are the same context; copy() makes another one.
 ///
-/// Order:     each fiber and task starts without one and gets an empty one at its first set(). One context
-///            may be given to several: they see each other's changes.
+/// Order:     a task starts with a copy of the one of the fiber that spawns it; an explicit fiber, as in greenlet, starts
+///            without one and gets an empty one at its first set(). One context may be given to several: they see each
+///            other's changes.
 /// Threads:   any; a context that is shared between threads is guarded, the values' types are not.
 /// Lifetime:  a fiber keeps its context until it ends, and a context its values, even those of variables that
 ///            are gone.

@@ -9,6 +9,10 @@
 
 namespace weft {
 
+namespace detail {
+struct watch_access;
+}
+
 /// Unset or set; wait() returns at once while it is set.
 ///
 /// Order:     set() wakes all waiters, longest wait first. set() followed at once by clear() still wakes them,
@@ -35,6 +39,9 @@ public:
     bool is_set() const noexcept { return set_.load(std::memory_order_acquire); }
 
 private:
+    friend struct detail::watch_access;
+    bool watch_ready() const noexcept { return is_set(); }
+
     std::atomic<bool> set_;  // written under waiters_' lock
     detail::wait_list waiters_;
 };

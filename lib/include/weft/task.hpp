@@ -6,80 +6,20 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
-#include <optional>
 #include <string>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 
 #include <weft/deadline.hpp>
-#include <weft/detail/end_block.hpp>
-#include <weft/detail/wait_list.hpp>
+#include <weft/detail/task_block.hpp>
 #include <weft/error.hpp>
+#include <weft/fiber.hpp>
 
 namespace weft {
 
-template <class T>
-class task;
-
 namespace detail {
-
-/// The end block of a task.
-struct WEFT_API task_block : end_block {
-    ~task_block() override;
-
-    wait_list joiners;
-    std::exception_ptr error;             // why it ended, readable once state is dead
-    bool was_killed = false;              // ended by fiber_exit
-    std::atomic<bool> observed{false};    // somebody asked for the error
-
-    bool join(deadline by);
-    bool kill(deadline by);
-    void rethrow_unless_successful();     // after join()
-    void start();
-};
-
-template <class T>
-struct task_result : task_block {
-    using stored = std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>;
-    bool harmless() const noexcept override { return !error && std::is_trivially_destructible_v<stored>; }
-
-    std::optional<stored> value;
-};
-template <>
-struct task_result<void> : task_block {
-    bool harmless() const noexcept override { return !error; }
-};
-
-template <class T, class F, class... A>
-class task_body final : public body {
-public:
-    template <class G, class... B>
-    explicit task_body(task_result<T>& result, G&& function, B&&... args)
-        : result_{result}, function_{std::forward<G>(function)}, args_{std::forward<B>(args)...} {}
-
-    message run(message&&) override {
-        const auto call = [this]() -> decltype(auto) {
-            return std::apply([this](A&... args) -> decltype(auto) {
-                return std::invoke(std::move(function_), std::move(args)...);
-            }, args_);
-        };
-        if constexpr (std::is_void_v<T>) call();
-        else if constexpr (std::is_reference_v<T>) result_.value = &call();
-        else result_.value.emplace(call());
-        return {};
-    }
-
-private:
-    task_result<T>& result_;
-    F function_;
-    std::tuple<A...> args_;
-};
-
-template <class F, class... A>
-using spawned_t = std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>;
-
-}  // namespace detail
+struct task_access;
+}
 
 /// A shared handle to a task: copies name the same one, as std::shared_future's do. Dropping the last one
 /// detaches: the task runs on, and an error of its that nobody has asked for is reported when it ends.
@@ -87,6 +27,11 @@ using spawned_t = std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>;
 /// Threads:  any handle from any thread; waiting from another hub's tasks or a plain thread works alike.
 /// Cancel:   join() and get() are cancellation points of the caller; the task that they wait for goes on.
 /// gevent:   gevent.Greenlet
+///
+/// Links:    link(f) has f called once the task has ended, in a task of its own on the thread that linked: f(task), or
+///           f(). Links are called in the order in which they were made, also if the task has ended before; an error
+///           in one is reported as any task's, and the others are called all the same. rawlink() has f called in the hub
+///           of that thread instead, where it may not wait. A thread that has ended calls none.
 template <class T>
 class task {
 public:
@@ -115,24 +60,66 @@ public:
         else return static_cast<const T&>(*block.value);
     }
 
+    /// The same for at most so long. @returns a pointer to the result, good as long as a handle; null if the task has not
+    /// ended by then. For task<void>: whether it has.
+    detail::result_pointer<T> get(deadline by) const {
+        detail::task_result<T>& block = named();
+        if (!block.join(by)) return {};
+        block.rethrow_unless_successful();
+        return detail::result_of(block);
+    }
+    /// As get(deadline::past()), but null (false) also of a task that has failed or was killed.
+    detail::result_pointer<T> value() const {
+        return successful() ? detail::result_of(named()) : detail::result_pointer<T>{};
+    }
+
     /// Throws fiber_exit at the wait that the task is in, or at its next one; before its first turn it never
-    /// runs at all. Then waits for its end: not at all with deadline::past(). Idempotent. Killing the running
-    /// task throws fiber_exit at once. What may not be torn apart is not: see the shim's table for calls that
-    /// keep a kill pending.
+    /// runs at all. Then waits for its end: not at all with deadline::past(). Idempotent; the first reason counts. Killing
+    /// the running task throws at once. What may not be torn apart is not: see the shim's table for calls that
+    /// keep a kill pending, and weft::shield.
     /// @returns whether it has ended
     bool kill(deadline by = deadline::never()) const { return named().kill(by); }
+    /// Throws `reason` instead. The task then counts as failed with it, unless it is derived from fiber_exit; nobody needs
+    /// to ask for it.
+    /// @throws std::invalid_argument  `reason` is empty
+    /// gevent: kill(exception)
+    bool kill(std::exception_ptr reason, deadline by = deadline::never()) const {
+        if (!reason) throw std::invalid_argument("weft: kill() with an empty exception_ptr; leave it away for fiber_exit");
+        return named().kill(by, std::move(reason));
+    }
 
+    /// Its function has been called.
+    bool started() const { return named().state.load(std::memory_order_acquire) != detail::phase::pending; }
     /// It has ended: get() would not wait.
-    bool ready() const { return named().state.load(std::memory_order_acquire) == detail::phase::dead; }
+    bool ready() const { return named().has_ended(); }
     /// It has ended by returning.
     bool successful() const { return ready() && !named().error; }
+    /// It has ended by a kill, without an error.
+    bool killed() const { return ready() && named().was_killed; }
     /// What it threw; null while it runs, after success, and after a kill.
-    std::exception_ptr exception() const {
-        detail::task_result<T>& block = named();
-        if (!ready() || block.was_killed) return nullptr;
-        block.observed.store(true, std::memory_order_relaxed);
-        return block.error;
+    std::exception_ptr exception() const { return named().failure(); }
+
+    /// @returns what unlink() takes
+    template <class F>
+    std::uint64_t link(F&& function) const {
+        return link_when(detail::link_call::when::ended, false, std::forward<F>(function));
     }
+    /// Calls only after success; only after an error. After a kill neither does. gevent: link_value, link_exception
+    template <class F>
+    std::uint64_t link_value(F&& function) const {
+        return link_when(detail::link_call::when::returned, false, std::forward<F>(function));
+    }
+    template <class F>
+    std::uint64_t link_exception(F&& function) const {
+        return link_when(detail::link_call::when::failed, false, std::forward<F>(function));
+    }
+    template <class F>
+    std::uint64_t rawlink(F&& function) const {
+        return link_when(detail::link_call::when::ended, true, std::forward<F>(function));
+    }
+    /// @returns whether the link was there; one whose task has ended is on its way
+    bool unlink(std::uint64_t id) const { return named().unlink(id); }
+    void unlink_all() const { named().unlink_all(); }
 
     std::uint64_t id() const { return named().id; }
     std::string name() const { return named().name_text(); }
@@ -140,9 +127,11 @@ public:
     friend bool operator==(const task& a, const task& b) noexcept { return a.block_.get() == b.block_.get(); }
 
 private:
-    template <class F, class... A>
-        requires std::invocable<std::decay_t<F>, std::decay_t<A>...>
-    friend task<detail::spawned_t<F, A...>> spawn(const fiber_options&, F&&, A&&...);
+    friend struct detail::task_access;
+    explicit task(detail::handle<detail::task_result<T>> block) noexcept : block_{std::move(block)} {}
+
+    template <class F>
+    std::uint64_t link_when(detail::link_call::when condition, bool in_hub, F&& function) const;
 
     detail::task_result<T>& named() const {
         if (!block_) throw std::logic_error("weft: this handle names no task; assign one returned by weft::spawn()");
@@ -152,21 +141,53 @@ private:
     detail::handle<detail::task_result<T>> block_;
 };
 
+namespace detail {
+
+struct task_access {
+    template <class T>
+    static task<T> make(handle<task_result<T>> block) noexcept {
+        return task<T>{std::move(block)};
+    }
+    template <class T>
+    static task_result<T>& block(const task<T>& t) {
+        return t.named();
+    }
+};
+
+}  // namespace detail
+
+template <class T>
+template <class F>
+std::uint64_t task<T>::link_when(detail::link_call::when condition, bool in_hub, F&& function) const {
+    using stored = std::decay_t<F>;
+    static_assert(std::invocable<stored&, const task&> || std::invocable<stored&>,
+                  "a link is called with the task that has ended, or with nothing");
+    struct call final : detail::link_call {
+        call(detail::task_result<T>& block, when condition, bool in_hub, F&& f)
+            : link_call{condition, in_hub}, function{std::forward<F>(f)}, of{block} {}
+        void run() override {
+            const task ended{detail::handle<detail::task_result<T>>::share(&of)};
+            if constexpr (std::invocable<stored&, const task&>) std::invoke(function, ended);
+            else std::invoke(function);
+        }
+        stored function;
+        detail::task_result<T>& of;
+    };
+    return named().link(std::make_unique<call>(named(), condition, in_hub, std::forward<F>(function)));
+}
+
 /// Makes a task of `function(args...)`, all decayed and moved into it, and puts it at the end of this thread's
-/// ready queue; does not switch. It first runs when the caller waits or yields.
+/// ready queue; does not switch. It first runs when the caller waits or yields. It begins with a copy of the caller's
+/// context (weft/context_var.hpp), if that has one.
 /// @throws std::invalid_argument  a stack size out of range
 /// @throws std::system_error, std::bad_alloc  no memory for it; nothing is lost
 /// gevent: gevent.spawn
 template <class F, class... A>
     requires std::invocable<std::decay_t<F>, std::decay_t<A>...>
 task<detail::spawned_t<F, A...>> spawn(const fiber_options& options, F&& function, A&&... args) {
-    using result = detail::spawned_t<F, A...>;
-    task<result> made;
-    made.block_ = detail::handle<detail::task_result<result>>{new detail::task_result<result>};
-    detail::make_body<detail::task_body<result, std::decay_t<F>, std::decay_t<A>...>>(
-        *made.block_, options, *made.block_, std::forward<F>(function), std::forward<A>(args)...);
-    made.block_->start();
-    return made;
+    using block = detail::task_result<detail::spawned_t<F, A...>>;
+    return detail::task_access::make(detail::make_task(detail::handle<block>{new block}, options, std::forward<F>(function),
+                                                       std::forward<A>(args)...));
 }
 
 template <class F, class... A>
@@ -175,20 +196,21 @@ task<detail::spawned_t<F, A...>> spawn(F&& function, A&&... args) {
     return spawn(fiber_options{}, std::forward<F>(function), std::forward<A>(args)...);
 }
 
-/// Waits for every task of a range.
-/// @returns true; false if the deadline passed first, with the others still running
-/// gevent: gevent.joinall
-template <class Range>
-bool joinall(const Range& tasks, deadline by = deadline::never()) {
-    bool all = true;
-    for (const auto& t : tasks) all = t.join(by) && all;
-    return all;
+/// The same, but `function` is not called before `at`; the task can be joined and killed meanwhile. Equal times: in the
+/// order of these calls. gevent: gevent.spawn_later
+template <class F, class... A>
+    requires std::invocable<std::decay_t<F>, std::decay_t<A>...>
+task<detail::spawned_t<F, A...>> spawn_later(const fiber_options& options, deadline at, F&& function, A&&... args) {
+    return spawn(options, detail::delayed<std::decay_t<F>>{at, std::forward<F>(function)}, std::forward<A>(args)...);
 }
 
-/// Called for an error that ended a task and that nobody asked for before its last handle went, in the
-/// context of whoever dropped it. The default prints one line to standard error. May not throw or wait.
-/// @returns the previous hook
-using unhandled_hook = void (*)(std::uint64_t id, const std::string& name, const std::exception_ptr& error);
-WEFT_API unhandled_hook on_unhandled(unhandled_hook hook) noexcept;
+template <class F, class... A>
+    requires std::invocable<std::decay_t<F>, std::decay_t<A>...>
+task<detail::spawned_t<F, A...>> spawn_later(deadline at, F&& function, A&&... args) {
+    return spawn_later(fiber_options{}, at, std::forward<F>(function), std::forward<A>(args)...);
+}
 
 }  // namespace weft
+
+#include <weft/task_hooks.hpp>
+#include <weft/wait.hpp>

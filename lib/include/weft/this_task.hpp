@@ -32,6 +32,16 @@ void sleep_for(std::chrono::duration<Rep, Period> span) {
     sleep_until(deadline::after(span));
 }
 
+/// Parks until this thread has nothing else to do: no task is ready, and a look at descriptors, timers and posts has made
+/// none so. All that are idle wake then, in the order in which they came.
+/// @throws fiber_exit  the task was killed
+/// gevent: gevent.idle
+WEFT_API void idle();
+
+/// A kill has come, or a timeout scope has expired, that the next wait will throw (no wait inside a weft::shield does): for
+/// long computations, which nothing else tells.
+WEFT_API bool interrupted() noexcept;
+
 /// As task::id() and task::name() of the running task; "main" in a thread's main fiber.
 WEFT_API std::uint64_t id();
 WEFT_API std::string name();

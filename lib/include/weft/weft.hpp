@@ -8,6 +8,7 @@
 #include <weft/event.hpp>
 #include <weft/fiber.hpp>
 #include <weft/generator.hpp>
+#include <weft/group.hpp>
 #include <weft/hub.hpp>
 #include <weft/local.hpp>
 #include <weft/message.hpp>
@@ -17,6 +18,9 @@
 #include <weft/stack.hpp>
 #include <weft/stop_iteration.hpp>
 #include <weft/task.hpp>
+#include <weft/task_hooks.hpp>
 #include <weft/this_task.hpp>
+#include <weft/timeout.hpp>
 #include <weft/trace.hpp>
+#include <weft/wait.hpp>
 #include <weft/yielder.hpp>

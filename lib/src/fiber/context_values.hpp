@@ -8,6 +8,8 @@
 #include <weft/context_var.hpp>
 #include <weft/detail/small_lock.hpp>
 
+#include "fiber/thread.hpp"
+
 namespace weft::detail {
 
 /// Counted by contexts, by fibers and by scopes.
@@ -20,6 +22,9 @@ struct context_values {
     small_lock lock;  // the entries'; nothing of the user's is destroyed while it is held
     std::vector<entry> entries;
 };
+
+/// A copy of what the running fiber has.
+void inherit_variables(record& by);
 
 inline context_values& share(context_values& values) noexcept {
     values.refs.fetch_add(1, std::memory_order_relaxed);

@@ -71,6 +71,10 @@ void set_variable(std::uint64_t id, variable_value value) {
     exchange(values_of(running()), id, std::move(value));
 }
 
+void inherit_variables(record& by) {
+    if (context_values* const mine = running().variables) [[unlikely]] by.variables = &copy_of(*mine);
+}
+
 void throw_unset(const std::string& name) {
     throw unset_variable("weft: the context variable '" + name + "' has no value in the running fiber's "
                          "context; set it there, or give it a default. A fiber starts with an empty context: "

@@ -131,7 +131,10 @@ std::exception_ptr run(thread& t, record& me, message& first, message& value) no
     try {
         if (!me.is_hub) t.attend(error || me.owes_exit);
         if (error) return error;
-        if (me.killed || me.owes_exit) throw fiber_exit{};
+        if (me.killed || me.owes_exit) {
+            if (me.reason) std::rethrow_exception(me.reason);
+            throw fiber_exit{};
+        }
         me.block->state.store(phase::started, std::memory_order_relaxed);
         value = me.function->run(std::move(first));
     } catch (...) {
@@ -141,6 +144,13 @@ std::exception_ptr run(thread& t, record& me, message& first, message& value) no
 }
 
 }  // namespace
+
+void end_scopes(record& rec) noexcept {
+    for (cancel_scope* at = rec.scopes; at; at = at->outer) at->of = nullptr;
+    rec.scopes = nullptr;
+    rec.limit = cancel_scope::never;
+    rec.shields = 0;
+}
 
 bool is_exit(const std::exception_ptr& error) noexcept {
     try {
@@ -165,6 +175,7 @@ void fiber_main(context& left) noexcept {
             first = message{};
             me.function->~body();
             if (me.locals || me.variables) [[unlikely]] end_locals(me);
+            if (me.scopes) [[unlikely]] end_scopes(me);
             t.tidy();  // while this is still a fiber that can wait and be switched back to
             next = &(me.scheduled ? me.at_end(me, std::move(error)) : heir_of(t, me, value, error));
         }

@@ -5,6 +5,7 @@
 #include <exception>
 #include <memory>
 
+#include <weft/detail/cancel_scope.hpp>
 #include <weft/detail/end_block.hpp>
 #include <weft/detail/hop.hpp>
 #include <weft/message.hpp>
@@ -55,6 +56,10 @@ struct record : list_node, life {  // linked in thread::records while alive
     bool is_hub = false;
     bool unwinds_orphans = false;  // one after the other, in tidy_slowly()
     parking* waiting = nullptr;    // while parked
+    cancel_scope* scopes = nullptr;  // innermost first; none when its life ends
+    cancel_scope::time_point limit = cancel_scope::never;  // the earliest of those that no shield hides
+    int shields = 0;
+    std::exception_ptr reason;     // what a kill throws; null for fiber_exit
     // Tells the scheduler that a task's function is done, and how; returns who goes on.
     record& (*at_end)(record&, std::exception_ptr&&) = nullptr;
     thread* owner = nullptr;
@@ -227,6 +232,9 @@ inline void uncount_here(end_block& block) noexcept {
 
 /// Destroys what a fiber has of its own, newest first, and lets go of its context: at its end, in it.
 void end_locals(record& rec) noexcept;
+
+/// Timeouts and shields that outlive their fiber bound nobody any more.
+void end_scopes(record& rec) noexcept;
 
 /// exit() has begun: main has returned, or somebody has called it.
 bool process_is_ending() noexcept;

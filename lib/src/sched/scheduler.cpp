@@ -1,5 +1,6 @@
 #include "sched/scheduler.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -8,6 +9,7 @@
 #include <weft/task.hpp>
 
 #include "base/check.hpp"
+#include "sched/cancel.hpp"
 #include "sched/unhandled.hpp"
 
 namespace weft {
@@ -123,7 +125,12 @@ record& scheduler::next_turn(const record& me) noexcept {
 
 bool scheduler::must_die() const noexcept {
     const record& me = *thread_.current;
-    return me.killed && !me.ending && thread_.words.exceptions->uncaught == 0;
+    return kill_pending(me) && may_be_thrown_at(me);
+}
+
+bool scheduler::must_leave() const noexcept {
+    const record& me = *thread_.current;
+    return may_be_thrown_at(me) && interrupted_now(me);
 }
 
 wake scheduler::refuse(record& me) noexcept {
@@ -138,8 +145,9 @@ bool scheduler::would_park(parking& w) {
         w.cause = refuse(me);
         return false;
     }
-    me.interruptible = w.interruptible && !me.ending && thread_.words.exceptions->uncaught == 0;
-    if (me.killed && me.interruptible) {
+    w.open = w.interruptible && may_be_thrown_at(me);
+    me.interruptible = w.open && me.shields == 0;
+    if (w.open && interrupted_now(me)) {
         w.cause = wake::killed;
         return false;
     }
@@ -159,6 +167,19 @@ wake scheduler::park(parking& w) {
     return park_now(w);
 }
 
+void scheduler::arm(parking& w) noexcept {
+    w.when = w.by.when();
+    if (w.open) w.when = std::min(w.when, w.who->limit);
+    if (w.when != clock::time_point::max()) deadlines_.insert(w);
+}
+
+void scheduler::rearm(record& rec) noexcept {
+    if (rec.state != run_state::parked) return;
+    parking& w = *rec.waiting;
+    if (w.queued) deadlines_.erase(w);
+    arm(w);
+}
+
 wake scheduler::park_now(parking& w) noexcept {
     record& me = *thread_.current;
     w.who = &me;
@@ -166,10 +187,7 @@ wake scheduler::park_now(parking& w) noexcept {
     ++me.epoch;
     me.waiting = &w;
     me.state = run_state::parked;
-    if (!w.by.is_never()) {
-        w.when = w.by.when();
-        deadlines_.insert(w);
-    }
+    arm(w);
     switch_pinned(me);
     if (w.queued) deadlines_.erase(w);
     me.waiting = nullptr;
@@ -202,7 +220,8 @@ void scheduler::end_wait(record& rec, wake cause) noexcept {
     make_ready(rec);
 }
 
-void scheduler::kill(record& rec) noexcept {
+void scheduler::kill(record& rec, std::exception_ptr reason) noexcept {
+    if (!rec.killed) rec.reason = std::move(reason);
     rec.killed = true;
     if (rec.state == run_state::parked && rec.interruptible) end_wait(rec, wake::killed);
 }
@@ -211,10 +230,10 @@ wake scheduler::yield() {
     if (thread_.current->is_hub)
         throw blocking_in_hub("weft: yield() in a callback of the hub; it returns to the hub by itself");
     if (thread_.unwinding) return refuse(*thread_.current);
-    if (must_die()) return wake::killed;
+    if (must_leave()) return wake::killed;
     yield_on();
     if (thread_.unwinding) return refuse(*thread_.current);
-    return must_die() ? wake::killed : wake::unparked;
+    return must_leave() ? wake::killed : wake::unparked;
 }
 
 void scheduler::yield_on() {
@@ -222,6 +241,29 @@ void scheduler::yield_on() {
     record& me = *thread_.current;
     make_ready(me);
     switch_pinned(me);
+}
+
+namespace {
+struct idler : list_node {
+    explicit idler(parking& p) noexcept : pause{p} {}
+    ~idler() {
+        if (linked()) unlink();
+    }
+    parking& pause;
+};
+}  // namespace
+
+wake scheduler::idle() {
+    parking pause{"an idle moment"};
+    if (!would_park(pause)) return pause.cause;
+    idler me{pause};
+    idlers_.push_back(me);
+    return park_now(pause);
+}
+
+void scheduler::wake_idlers() noexcept {
+    while (auto* const node = static_cast<idler*>(idlers_.pop_front()))
+        if (node->pause.who->state == run_state::parked) end_wait(*node->pause.who, wake::unparked);
 }
 
 record& scheduler::after(record& ended) noexcept {
@@ -239,7 +281,11 @@ void scheduler::expire() noexcept {
         auto& w = static_cast<parking&>(*first);
         deadlines_.erase(w);
         // Already woken by its token: it is ready and will see that it was in time.
-        if (w.who->state == run_state::parked) end_wait(*w.who, wake::timed_out);
+        if (w.who->state == run_state::parked) {
+            // Its own deadline, unless a scope's is earlier.
+            const bool own = w.by.when() <= time && !(w.open && w.who->limit < w.by.when());
+            end_wait(*w.who, own || !fire_scope(*w.who, time) ? wake::timed_out : wake::killed);
+        }
         first = deadlines_.first();
     }
 }
@@ -248,6 +294,7 @@ void scheduler::after_fork() {
     first_ready_ = last_ready_ = nullptr;
     deadlines_ = {};
     while (signalable_.pop_front()) {}
+    while (idlers_.pop_front()) {}
     const auto scheduled_elsewhere = [](const record& rec) {
         return rec.state == run_state::parked || rec.state == run_state::ready;
     };
@@ -280,10 +327,11 @@ void scheduler::run_hub() {
         thread_.box->deliver_all();
         if (thread_.tidy_in_hub() && !first_ready_) call_undertaker();
         const deadline_node* first = deadlines_.first();
-        const auto until = first_ready_ ? clock::time_point::min() : first ? first->when : clock::time_point::max();
+        const auto until = first_ready_ || !idlers_.empty() ? clock::time_point::min() : first ? first->when : clock::time_point::max();
         const bool something_may_happen = driver_->poll(until);
         thread_.box->deliver_all();
         expire();
+        if (!first_ready_) wake_idlers();
         if (first_ready_) {
             turns_left_ = turns_between_looks;
             last_poll_ = now();
@@ -349,17 +397,6 @@ void scheduler::settle() {
         if (!first_ready_ && thread_.box->empty()) return;
     }
     throw std::logic_error("weft: settle() gave up after 100000 turns; a task yields for ever");
-}
-
-void exit_fiber() {
-    thread& t = this_thread();
-    record& me = *t.current;
-    if (t.words.exceptions->uncaught != 0 || me.ending) {
-        me.incoming = nullptr;  // or the next switch back would meet what was meant for this wait
-        return;
-    }
-    if (me.incoming) std::rethrow_exception(std::exchange(me.incoming, nullptr));
-    throw fiber_exit{};
 }
 
 }  // namespace detail

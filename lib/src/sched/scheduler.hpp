@@ -16,7 +16,7 @@ namespace weft::detail {
 enum class wake : std::uint8_t {
     unparked,   // by its token
     timed_out,  // the deadline passed first
-    killed,     // a kill is pending, or the thread is ending
+    killed,     // a kill is pending, a timeout scope has expired, or the thread is ending
     signalled,  // a signal handler has run
 };
 
@@ -30,6 +30,7 @@ struct parking : deadline_node {
     deadline by;
     bool interruptible = true;  // kill() ends it; what must not fail says false
     bool foreign = false;       // below it stand frames that no exception may cross
+    bool open = true;           // a kill or a scope may end it at this moment
     wake cause = wake::unparked;
     record* who = nullptr;
 };
@@ -71,21 +72,26 @@ public:
     park_token next_token() const noexcept { return {thread_.current, thread_.current->epoch + 1}; }
 
     void unpark(const park_token& token) noexcept;
+    /// The scopes of a fiber have changed, which may be parked.
+    void rearm(record& rec) noexcept;
     /// Ends the wait of a parked fiber with this cause.
     void end_wait(record& rec, wake cause) noexcept;
 
     /// Lets every fiber that is ready now run before the caller runs on; at least polls now and then.
-    /// @returns wake::killed if a kill is pending
+    /// @returns wake::killed if it is interrupted
     wake yield();
 
     /// As yield(), but a pending kill does not keep the caller from yielding.
     void yield_on();
 
+    /// Parks until a look outside has made nobody ready.
+    wake idle();
+
     bool anybody_ready() const noexcept { return first_ready_ != nullptr; }
     void make_ready(record& rec) noexcept;
     /// A task's first entry into the ready queue.
     void start(record& rec) noexcept;
-    void kill(record& rec) noexcept;
+    void kill(record& rec, std::exception_ptr reason) noexcept;
     /// A task's function is done. @returns who goes on
     record& after(record& ended) noexcept;
 
@@ -93,6 +99,8 @@ public:
 
     /// A kill that the running fiber must meet now: it is pending and no exception is in flight.
     bool must_die() const noexcept;
+    /// The same for an expired scope, too.
+    bool must_leave() const noexcept;
 
     driver& drive() noexcept { return *driver_; }
     std::unique_ptr<driver> replace_driver(std::unique_ptr<driver> next) noexcept;
@@ -122,6 +130,11 @@ private:
     void switch_away(record& me) noexcept;
     void switch_pinned(record& me) noexcept;
     bool time_to_poll() noexcept;
+    bool may_be_thrown_at(const record& me) const noexcept {
+        return !me.ending && thread_.words.exceptions->uncaught == 0;
+    }
+    void arm(parking& w) noexcept;
+    void wake_idlers() noexcept;
     void explain_deadlock();
     void wake_from_switch(record& rec) noexcept;
     wake refuse(record& me) noexcept;
@@ -134,6 +147,7 @@ private:
     end_block* hub_block_ = nullptr;  // counted
     deadline_queue deadlines_;
     list<list_node> signalable_;
+    list<list_node> idlers_;
     std::uint32_t turns_left_ = turns_between_looks;
     clock::time_point last_poll_{};
     std::size_t tasks_ = 0;

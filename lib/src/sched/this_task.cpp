@@ -1,7 +1,9 @@
 #include <weft/this_task.hpp>
 
+#include <weft/detail/task_block.hpp>
 #include <weft/fiber.hpp>
 
+#include "sched/cancel.hpp"
 #include "sched/scheduler.hpp"
 
 namespace weft::this_task {
@@ -17,7 +19,23 @@ void sleep_until(deadline by) {
     if (detail::scheduler::here().park(w) == detail::wake::killed) detail::exit_fiber();
 }
 
+void idle() {
+    if (detail::scheduler::here().idle() == detail::wake::killed) detail::exit_fiber();
+}
+
+bool interrupted() noexcept {
+    const detail::thread* const t = detail::this_thread_if_any();
+    return t && (t->unwinding || detail::interrupted_now(*t->current));
+}
+
 std::uint64_t id() { return fiber::current().id(); }
 std::string name() { return fiber::current().name(); }
 
 }  // namespace weft::this_task
+
+void weft::detail::sleep_unstarted(deadline at) {
+    end_block& block = *this_thread().current->block;
+    block.state.store(phase::pending, std::memory_order_relaxed);
+    if (!at.is_past()) this_task::sleep_until(at);
+    block.state.store(phase::started, std::memory_order_relaxed);
+}

@@ -7,7 +7,7 @@
 #include <string>
 #include <typeinfo>
 
-#include <weft/task.hpp>
+#include <weft/task_hooks.hpp>
 
 #include "base/check.hpp"
 

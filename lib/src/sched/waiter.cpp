@@ -1,18 +1,24 @@
 #include "sched/waiter.hpp"
 
+#include "sched/watch.hpp"
+
 namespace weft::detail {
+
+void waiter::wake() noexcept {
+    if (by) [[unlikely]] by->took(static_cast<watch&>(*this));
+    else scheduler::here().unpark(token);
+}
 
 void waiter::arrive() noexcept {
     now = grant_status::delivered;
-    scheduler::here().unpark(token);
+    wake();
 }
 
 void waiter::grant() noexcept {
     thread* here = this_thread_if_any();
     if (here && here->box == home) {
         now = grant_status::granted;
-        scheduler::here().unpark(token);
-        return;
+        return wake();
     }
     now = grant_status::posted;
     mailbox* to = home;

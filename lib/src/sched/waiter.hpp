@@ -30,11 +30,13 @@ struct waiter : mail {
     park_token token;
     mailbox* home;
     void* item;
+    struct watcher* by = nullptr;  // this is a watch of it, which takes nothing
     waiter* prev = nullptr;
     waiter* next = nullptr;
     grant_status now = grant_status::waiting;
 
 private:
+    void wake() noexcept;
     void arrive() noexcept override;
 };
 

@@ -13,15 +13,15 @@ namespace weft::detail {
 
 struct waiter;
 
-/// For a wait that answered with a kill, once it has cleaned up: throws fiber_exit, or what was sent to the
-/// fiber instead. Returns only while another exception is in flight, where nothing may be thrown.
+/// For a wait that was interrupted, once it has cleaned up: throws what interrupts the fiber (fiber_exit, timed_out, or
+/// what stands for them). Returns only while another exception is in flight, where nothing may be thrown.
 WEFT_API void exit_fiber();
 
 enum class wait_end : std::uint8_t {
     granted,         // grant_first() chose this waiter; the lock is not held
-    granted_killed,  // it was chosen, and a kill came too: hand on what was granted; the lock is not held
+    granted_killed,  // it was chosen, and interrupted too: hand on what was granted; the lock is not held
     timed_out,       // not chosen, no longer in the list; the lock is held
-    killed,          // likewise
+    killed,          // interrupted, by a kill or by a timeout scope; likewise
 };
 
 /// The list that every primitive is made of. The primitive's own state is guarded by the list's lock, so that
@@ -70,10 +70,12 @@ public:
         while (first_) grant_first();
     }
 
-private:
-    void destroyed_with_waiters() noexcept;
+    /// For nodes that nobody parks on.
     void append(waiter& w) noexcept;
     void remove(waiter& w) noexcept;
+
+private:
+    void destroyed_with_waiters() noexcept;
 
     waiter* first_ = nullptr;
     waiter* last_ = nullptr;

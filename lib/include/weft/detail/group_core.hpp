@@ -1,0 +1,105 @@
+/// @file weft/detail/group_core.hpp
+/// Who belongs to a group, and what becomes of the group when one of them ends.  Floor: kit.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <vector>
+
+#include <weft/deadline.hpp>
+#include <weft/detail/wait_list.hpp>
+#include <weft/task.hpp>
+
+namespace weft::detail {
+
+class group_core;
+
+/// In the end block of a task that a group has spawned.
+struct WEFT_API member final : end_hook {
+    void ended(task_block& task) noexcept override;
+
+    group_core* of = nullptr;
+    task_block* task = nullptr;
+    member* prev = nullptr;
+    member* next_member = nullptr;
+    bool has_permit = false;  // of a pool
+};
+
+template <class T>
+struct member_result : task_result<T> {
+    member membership;
+};
+
+/// Guarded by the lock of its wait list. A member that has left it does not touch it any more.
+class WEFT_API group_core {
+public:
+    enum class on_error : std::uint8_t { goes_on, kills_siblings };
+
+    explicit group_core(on_error policy) noexcept : policy_{policy} {}
+    group_core(const group_core&) = delete;
+    group_core& operator=(const group_core&) = delete;
+    virtual ~group_core() = default;
+
+    void enter(member& who, task_block& task) noexcept;
+
+    /// @returns whether all have left by then. @throws what interrupts the caller
+    bool join(deadline by);
+    /// The same, whatever comes.
+    void join_all_the_same() noexcept;
+    /// Those that come later are killed as they come.
+    void kill_others(const std::exception_ptr& reason) noexcept;
+    std::size_t size() const noexcept;
+
+    /// The running task is a member.
+    bool has_caller() noexcept {
+        const std::lock_guard guard{waiters_};
+        return mine();
+    }
+
+    /// In the order in which they came; those that come later are new.
+    std::vector<std::exception_ptr> failures() const;
+    /// The first failure, once. @returns null if there is none or it has been taken
+    std::exception_ptr take_first_failure() noexcept;
+    bool failed() const noexcept;
+    /// Tells on_unhandled of failures that nobody has seen.
+    void report_others() noexcept;
+
+    /// Members that cannot be waited for, since the thread ends, are members no more.
+    void disband() noexcept;
+
+protected:
+    /// Under the lock, when a member that has a permit leaves.
+    virtual void give_back_permit() noexcept {}
+
+private:
+    friend struct member;
+    void kill_all_but(const task_block* spared, const std::exception_ptr& reason) noexcept;
+    void keep(const task_block& failed) noexcept;
+    void strike(member& who) noexcept;
+    member* mine() noexcept;  // the running task's place; null if it has none
+
+    mutable wait_list waiters_;  // those in join()
+    member* first_ = nullptr;
+    member* last_ = nullptr;
+    std::size_t count_ = 0;
+    const on_error policy_;
+    bool killed_ = false;
+    bool taken_ = false;            // the first failure
+    mutable std::size_t seen_ = 0;  // of failures_, by the program
+    std::vector<std::exception_ptr> failures_;
+};
+
+/// How each comes into being.
+template <class F, class... A>
+task<spawned_t<F, A...>> spawn_member(group_core& group, const fiber_options& options, F&& function, A&&... args) {
+    using result = spawned_t<F, A...>;
+    auto* const block = new member_result<result>;
+    handle<task_result<result>> made{block};
+    made = make_task(std::move(made), options, std::forward<F>(function), std::forward<A>(args)...);
+    group.enter(block->membership, *block);
+    return task_access::make(std::move(made));
+}
+
+}  // namespace weft::detail

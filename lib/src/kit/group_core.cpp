@@ -1,0 +1,148 @@
+#include <weft/detail/group_core.hpp>
+
+#include <mutex>
+#include <utility>
+
+#include <weft/error.hpp>
+
+#include "sched/scheduler.hpp"
+
+namespace weft::detail {
+
+void member::ended(task_block& ended) noexcept {
+    // While it is a member the group lives.
+    group_core& group = *of;
+    group.waiters_.lock();
+    const bool failed = ended.error && !ended.was_killed && !ended.killed_with_reason;
+    if (failed && group.policy_ == group_core::on_error::kills_siblings) {
+        group.keep(ended);
+        ended.observed.store(true, std::memory_order_relaxed);
+        if (!std::exchange(group.killed_, true)) group.kill_all_but(&ended, nullptr);
+    }
+    group.strike(*this);
+    group.waiters_.unlock();
+}
+
+void group_core::keep(const task_block& failed) noexcept {
+    try {
+        failures_.push_back(failed.error);
+    } catch (...) {
+        report_unhandled(failed, failed.error);
+    }
+}
+
+// Under the lock.
+void group_core::strike(member& who) noexcept {
+    (who.prev ? who.prev->next_member : first_) = who.next_member;
+    (who.next_member ? who.next_member->prev : last_) = who.prev;
+    if (std::exchange(who.has_permit, false)) give_back_permit();
+    if (--count_ == 0) waiters_.grant_all();
+}
+
+// Under the lock, so that none of them can end and be gone meanwhile. Wakes, and does not switch.
+void group_core::kill_all_but(const task_block* spared, const std::exception_ptr& reason) noexcept {
+    for (member* at = first_; at; at = at->next_member)
+        if (at->task != spared) (void)at->task->kill(deadline::past(), reason);
+}
+
+void group_core::enter(member& who, task_block& task) noexcept {
+    who.of = this;
+    who.task = &task;
+    waiters_.lock();
+    who.prev = last_;
+    (last_ ? last_->next_member : first_) = &who;
+    last_ = &who;
+    ++count_;
+    const bool too_late = killed_;
+    waiters_.unlock();
+    if (!task.add(who)) who.ended(task);
+    else if (too_late) (void)task.kill(deadline::past());
+}
+
+bool group_core::join(deadline by) {
+    waiters_.lock();
+    if (count_ == 0) {
+        waiters_.unlock();
+        return true;
+    }
+    if (mine()) {
+        waiters_.unlock();
+        throw lock_misuse("weft: a member joins its own group, which would wait for itself; join from outside");
+    }
+    switch (waiters_.wait(by, "the end of a group", this)) {
+        case wait_end::granted: return true;
+        case wait_end::granted_killed: exit_fiber(); return true;
+        case wait_end::timed_out: waiters_.unlock(); return false;
+        case wait_end::killed: waiters_.unlock(); exit_fiber(); return false;
+    }
+    __builtin_unreachable();
+}
+
+void group_core::join_all_the_same() noexcept {
+    waiters_.lock();
+    if (count_ > 0 && !this_thread().unwinding && !this_thread().current->is_hub) {
+        if (waiters_.wait(deadline::never(), "the end of a group", this, nullptr, false) == wait_end::granted) return;
+    }
+    waiters_.unlock();
+    disband();
+}
+
+void group_core::kill_others(const std::exception_ptr& reason) noexcept {
+    const task_block* const me = static_cast<task_block*>(this_thread().current->block);
+    const std::lock_guard guard{waiters_};
+    killed_ = true;
+    kill_all_but(me, reason);
+}
+
+void group_core::disband() noexcept {
+    thread& t = this_thread();
+    for (;;) {
+        waiters_.lock();
+        member* const oldest = first_;
+        if (!oldest) break;
+        // One that is ending on another thread is about to leave by itself.
+        const bool out = oldest->task->take_out(*oldest);
+        if (out) strike(*oldest);
+        waiters_.unlock();
+        if (!out && !t.box->deliver_all()) t.box->sleep_briefly();
+    }
+    waiters_.unlock();
+}
+
+std::size_t group_core::size() const noexcept {
+    const std::lock_guard guard{waiters_};
+    return count_;
+}
+
+member* group_core::mine() noexcept {
+    const end_block* const me = this_thread().current->block;
+    for (member* at = first_; at; at = at->next_member)
+        if (at->task == me) return at;
+    return nullptr;
+}
+
+std::vector<std::exception_ptr> group_core::failures() const {
+    const std::lock_guard guard{waiters_};
+    std::vector<std::exception_ptr> all = failures_;
+    seen_ = all.size();
+    return all;
+}
+
+std::exception_ptr group_core::take_first_failure() noexcept {
+    const std::lock_guard guard{waiters_};
+    if (failures_.empty() || std::exchange(taken_, true)) return nullptr;
+    return failures_.front();
+}
+
+bool group_core::failed() const noexcept {
+    const std::lock_guard guard{waiters_};
+    return !failures_.empty();
+}
+
+void group_core::report_others() noexcept {
+    for (std::size_t i = std::max<std::size_t>(seen_, taken_ ? 1 : 0); i < failures_.size(); ++i)
+        report_unhandled(*this_thread().current->block, failures_[i]);
+    seen_ = failures_.size();
+}
+
+}  // namespace weft::detail
