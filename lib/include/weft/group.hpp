@@ -49,7 +49,7 @@ public:
     template <class F, class... A>
         requires std::invocable<std::decay_t<F>, std::decay_t<A>...>
     task<detail::spawned_t<F, A...>> spawn(const fiber_options& options, F&& function, A&&... args) {
-        return detail::spawn_member(core_, options, std::forward<F>(function), std::forward<A>(args)...);
+        return detail::spawn_member(core_, false, options, std::forward<F>(function), std::forward<A>(args)...);
     }
     template <class F, class... A>
         requires std::invocable<std::decay_t<F>, std::decay_t<A>...>

@@ -88,7 +88,7 @@ public:
         return named().kill(by, std::move(reason));
     }
 
-    /// Its function has been called.
+    /// Its function has been called, or it has ended without that.
     bool started() const { return named().state.load(std::memory_order_acquire) != detail::phase::pending; }
     /// It has ended: get() would not wait.
     bool ready() const { return named().has_ended(); }
@@ -151,6 +151,13 @@ struct task_access {
     template <class T>
     static task_result<T>& block(const task<T>& t) {
         return t.named();
+    }
+    /// As get(), for the only handle: the result is moved out.
+    template <class T>
+    static T take(const task<T>& t) {
+        t.get();
+        if constexpr (std::is_reference_v<T>) return static_cast<T>(**t.named().value);
+        else if constexpr (!std::is_void_v<T>) return std::move(*t.named().value);
     }
 };
 

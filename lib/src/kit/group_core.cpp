@@ -1,5 +1,6 @@
 #include <weft/detail/group_core.hpp>
 
+#include <algorithm>
 #include <mutex>
 #include <utility>
 
@@ -119,6 +120,24 @@ member* group_core::mine() noexcept {
     for (member* at = first_; at; at = at->next_member)
         if (at->task == me) return at;
     return nullptr;
+}
+
+bool group_core::give_permit_to_caller() noexcept {
+    const std::lock_guard guard{waiters_};
+    member* const place = mine();
+    if (place) place->has_permit = true;
+    return place;
+}
+
+bool group_core::take_permit_of_caller() noexcept {
+    const std::lock_guard guard{waiters_};
+    member* const place = mine();
+    return place && std::exchange(place->has_permit, false);
+}
+
+void group_core::reopen() noexcept {
+    const std::lock_guard guard{waiters_};
+    killed_ = false;
 }
 
 std::vector<std::exception_ptr> group_core::failures() const {

@@ -75,10 +75,25 @@ void scheduler::make_hub() {
 
 void scheduler::make_ready(record& rec) noexcept {
     rec.state = run_state::ready;
+    if (shuffle_ != 0) [[unlikely]] return queue_anywhere(rec);
     rec.next_ready = nullptr;
     if (last_ready_) last_ready_->next_ready = &rec;
     else first_ready_ = &rec;
     last_ready_ = &rec;
+}
+
+void scheduler::queue_anywhere(record& rec) noexcept {
+    std::size_t length = 1;
+    for (const record* at = first_ready_; at; at = at->next_ready) ++length;
+    // Xorshift (Marsaglia, "Xorshift RNGs", 2003).
+    shuffle_ ^= shuffle_ << 13;
+    shuffle_ ^= shuffle_ >> 7;
+    shuffle_ ^= shuffle_ << 17;
+    record** at = &first_ready_;
+    for (std::size_t before = (shuffle_ >> 32) % length; before > 0; --before) at = &(*at)->next_ready;
+    rec.next_ready = *at;
+    *at = &rec;
+    if (!rec.next_ready) last_ready_ = &rec;
 }
 
 void scheduler::start(record& rec) noexcept {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include <weft/detail/wait_list.hpp>
 
@@ -106,6 +107,8 @@ public:
     std::unique_ptr<driver> replace_driver(std::unique_ptr<driver> next) noexcept;
     /// Runs until nothing is ready, without waiting; for tests on a hand-driven clock.
     void settle();
+    /// Ready fibers queue in an order drawn from this from now on; 0 for first in, first out. @returns what was before
+    std::uint64_t shuffle(std::uint64_t seed) noexcept { return std::exchange(shuffle_, seed); }
 
     /// Waits that a signal handler ends, longest first; the io floor's.
     list<list_node>& signalable() noexcept { return signalable_; }
@@ -134,6 +137,7 @@ private:
         return !me.ending && thread_.words.exceptions->uncaught == 0;
     }
     void arm(parking& w) noexcept;
+    void queue_anywhere(record& rec) noexcept;
     void wake_idlers() noexcept;
     void explain_deadlock();
     void wake_from_switch(record& rec) noexcept;
@@ -151,6 +155,7 @@ private:
     std::uint32_t turns_left_ = turns_between_looks;
     clock::time_point last_poll_{};
     std::size_t tasks_ = 0;
+    std::uint64_t shuffle_ = 0;
     bool main_is_left_behind_ = false;  // a task forked: main lives in the parent only
 };
 

@@ -1,5 +1,6 @@
 #include <weft/testing.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <stdexcept>
@@ -11,7 +12,7 @@ namespace {
 
 class manual_driver final : public detail::driver {
 public:
-    explicit manual_driver(detail::mailbox& box) noexcept : box_{box} {}
+    manual_driver(detail::mailbox& box, time_passes how) noexcept : box_{box}, how_{how} {}
 
     std::unique_ptr<detail::driver> replaced;  // what it stands in for
 
@@ -21,6 +22,10 @@ public:
 
     bool poll(clock::time_point until) override {
         if (until == clock::time_point::min()) return true;
+        if (how_ == time_passes::when_idle && until != clock::time_point::max()) {
+            time_ = std::max(time_, until);
+            return true;
+        }
         if (expected == 0 && detail::only_our_threads()) return false;
         // Another thread may post; if none does within the patience, nobody will.
         for (int tenths = 0; tenths < patience_tenths; ++tenths) {
@@ -40,18 +45,19 @@ private:
     static constexpr int patience_tenths = 100;
 
     detail::mailbox& box_;
+    const time_passes how_;
     clock::time_point time_ = clock::now();
 };
 
 }  // namespace
 
-manual_clock::manual_clock() {
+manual_clock::manual_clock(time_passes how) {
     auto& sched = detail::scheduler::here();
     if (dynamic_cast<manual_driver*>(&sched.drive())) throw std::logic_error("weft: this thread has a manual clock already; use that one");
     if (sched.drive().expected > 0)
         throw std::logic_error("weft: tasks of this thread wait for descriptors, which a manual clock does not "
                                "look at; end those waits first");
-    auto made = std::make_unique<manual_driver>(*detail::this_thread().box);
+    auto made = std::make_unique<manual_driver>(*detail::this_thread().box, how);
     manual_driver& by_hand = *made;
     by_hand.replaced = sched.replace_driver(std::move(made));
 }
@@ -68,6 +74,9 @@ void manual_clock::advance(clock::duration by) {
     static_cast<manual_driver&>(sched.drive()).advance(by);
     sched.expire();
 }
+
+seeded_order::seeded_order(std::uint64_t seed) : before_{detail::scheduler::here().shuffle(seed * 2 + 1)} {}
+seeded_order::~seeded_order() { detail::scheduler::here().shuffle(before_); }
 
 void settle() { detail::scheduler::here().settle(); }
 

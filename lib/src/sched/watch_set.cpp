@@ -41,7 +41,10 @@ void watcher::await_one(scheduler& sched) {
     sched.park(again);
 }
 
-watch_set::watch_set(std::size_t things) : in_{std::make_unique<inside>()} { in_->nodes.reserve(things); }
+watch_set::watch_set(std::size_t things) : in_{std::make_unique<inside>()} { 
+    in_->nodes.reserve(things);
+    in_->token = {this_thread().current, 0};  // until it parks: stale
+}
 
 watch_set::~watch_set() { in_->await_deliveries(scheduler::here()); }
 

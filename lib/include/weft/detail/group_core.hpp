@@ -72,6 +72,12 @@ public:
 protected:
     /// Under the lock, when a member that has a permit leaves.
     virtual void give_back_permit() noexcept {}
+    /// @returns false if it is no member
+    bool give_permit_to_caller() noexcept;
+    /// @returns whether it had one
+    bool take_permit_of_caller() noexcept;
+    /// Those that come are not killed any more.
+    void reopen() noexcept;
 
 private:
     friend struct member;
@@ -91,13 +97,15 @@ private:
     std::vector<std::exception_ptr> failures_;
 };
 
-/// How each comes into being.
+/// How each comes into being. @param has_permit  it gives one back as it leaves
 template <class F, class... A>
-task<spawned_t<F, A...>> spawn_member(group_core& group, const fiber_options& options, F&& function, A&&... args) {
+task<spawned_t<F, A...>> spawn_member(group_core& group, bool has_permit, const fiber_options& options, F&& function,
+                                      A&&... args) {
     using result = spawned_t<F, A...>;
     auto* const block = new member_result<result>;
     handle<task_result<result>> made{block};
     made = make_task(std::move(made), options, std::forward<F>(function), std::forward<A>(args)...);
+    block->membership.has_permit = has_permit;
     group.enter(block->membership, *block);
     return task_access::make(std::move(made));
 }
