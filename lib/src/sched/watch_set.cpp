@@ -64,7 +64,7 @@ std::size_t watch_set::next(deadline by) {
         pause.by = by;
         in_->token = sched.next_token();
         const wake cause = sched.park(pause);
-        if (cause == wake::killed) exit_fiber();
+        if (cause == wake::killed || sched.must_die()) exit_fiber();
         if (cause != wake::unparked && !in_->first_done) return none;
     }
     const watch& done = *in_->first_done;
