@@ -1,9 +1,12 @@
 // What weft/queue.hpp promises.
 #include <atomic>
+#include <iterator>
 #include <memory>
+#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <weft/queue.hpp>
@@ -15,6 +18,8 @@
 
 using namespace std::chrono_literals;
 using test::counted;
+
+static_assert(std::ranges::input_range<weft::queue<int>>);
 
 TASK_TEST("items come out in the order in which they went in") {
     weft::queue<int> q{5};
@@ -111,30 +116,6 @@ TASK_TEST("a killed putter has put nothing, and the one behind it goes in") {
     next.get();
 }
 
-TASK_TEST("a closed queue can be drained, then gives nothing") {
-    weft::queue<int> q{2};
-    q.put(1);
-    q.close();
-    q.close();
-    CHECK(q.closed());
-    CHECK_THROWS_AS(q.put(2), weft::queue_closed);
-    CHECK(q.get() == 1);
-    CHECK_FALSE(q.get());
-}
-
-TASK_TEST("close() wakes everybody: getters with nothing, putters with an error") {
-    weft::queue<int> empty{1}, full{1};
-    full.put(1);
-    auto getter = weft::spawn([&] { return empty.get(); });
-    auto putter = weft::spawn([&] { full.put(2); });
-    test::settle();
-    empty.close();
-    full.close();
-    CHECK_FALSE(getter.get());
-    CHECK_THROWS_AS(putter.get(), weft::queue_closed);
-    CHECK(full.size() == 1);
-}
-
 TASK_TEST("items may be move-only, and each is destroyed once") {
     counted::reset();
     {
@@ -148,6 +129,174 @@ TASK_TEST("items may be move-only, and each is destroyed once") {
     }
     CHECK(counted::destroyed == 3);
     CHECK(counted::alive == 0);
+}
+
+TASK_TEST("an unbounded queue never waits for room") {
+    weft::queue<int> q{weft::unbounded};
+    for (int i = 0; i < 1000; ++i) {
+        q.put(2 * i);
+        CHECK(q.try_put(2 * i + 1));
+        if (i % 3 == 0) CHECK(q.get() == i / 3);  // so that the items lie across the end of the storage as it grows
+    }
+    CHECK_FALSE(q.full());
+    CHECK(q.size() == 2000 - 334);
+    for (int i = 334; i < 2000; ++i) CHECK(q.get() == i);
+    CHECK(q.empty());
+}
+
+TASK_TEST("a queue knows whether it is empty or full") {
+    weft::queue<int> q{2};
+    CHECK(q.empty());
+    CHECK_FALSE(q.full());
+    q.put(1);
+    CHECK_FALSE(q.empty());
+    CHECK_FALSE(q.full());
+    q.put(2);
+    CHECK(q.full());
+}
+
+TASK_TEST("try_put() and try_get() never wait, not even for a kill") {
+    weft::queue<int> q{1};
+    CHECK(q.try_put(1));
+    CHECK_FALSE(q.try_put(2));
+    CHECK(q.try_get() == 1);
+    CHECK_FALSE(q.try_get());
+    q.put(3);
+    bool reached = false;
+    auto doomed = weft::spawn([&] {
+        q.put(4);  // in when the kill comes: that stays pending
+        reached = q.try_get() == 4 && !q.try_get() && q.try_put(5) && !q.try_put(6);
+        q.put(7);
+        FAIL("a killed task has waited");
+    });
+    test::settle();
+    CHECK(q.get() == 3);
+    doomed.kill();
+    CHECK(reached);
+    CHECK(q.try_get() == 5);
+    CHECK(q.empty());
+}
+
+TASK_TEST("an item that could not be put in is still the caller's") {
+    weft::queue<std::unique_ptr<int>> q{1};
+    q.put(std::make_unique<int>(1));
+    auto mine = std::make_unique<int>(2);
+    CHECK_FALSE(q.put(std::move(mine), weft::deadline::past()));
+    CHECK_FALSE(q.try_put(std::move(mine)));
+    auto late = weft::spawn([&] { return q.put(std::move(mine), 1s); });
+    test::settle();
+    test::clock.advance(1s);
+    CHECK_FALSE(late.get());
+    auto doomed = weft::spawn([&] { q.put(std::move(mine)); });
+    test::settle();
+    doomed.kill();
+    auto refused = weft::spawn([&] { q.put(std::move(mine)); });
+    test::settle();
+    q.close();
+    CHECK_THROWS_AS(refused.get(), weft::queue_closed);
+    CHECK_THROWS_AS(q.put(std::move(mine)), weft::queue_closed);
+    REQUIRE(mine);
+    CHECK(*mine == 2);
+}
+
+TASK_TEST("put() of an lvalue puts in a copy") {
+    weft::queue<std::string> q{3};
+    const std::string word = "a word that is too long for a short string";
+    q.put(word);
+    CHECK(q.put(word, 1s));
+    CHECK(q.try_put(word));
+    for (int i = 0; i < 3; ++i) CHECK(q.get() == word);
+}
+
+TASK_TEST("peek() shows what the next get() takes") {
+    weft::queue<std::string> q{2};
+    CHECK_FALSE(q.peek(weft::deadline::past()));
+    auto first = weft::spawn([&] { return q.peek(); });
+    auto second = weft::spawn([&] { return q.peek(5s); });
+    auto late = weft::spawn([&] { return q.peek(1s); });
+    auto doomed = weft::spawn([&] { (void)q.peek(); });
+    test::settle();
+    doomed.kill();
+    test::clock.advance(1s);
+    CHECK_FALSE(late.get());
+    q.put("one");
+    CHECK(first.get() == "one");
+    CHECK(second.get() == "one");
+    q.put("two");
+    CHECK(q.peek() == "one");
+    CHECK(q.get() == "one");
+    CHECK(q.get() == "two");
+    auto none = weft::spawn([&] { return q.peek(); });
+    test::settle();
+    q.close();
+    CHECK_FALSE(none.get());
+    CHECK_FALSE(q.peek());
+}
+
+TASK_TEST("who peeks takes no turn: the item goes to the getter that waits behind it") {
+    weft::queue<int> q{1};
+    auto looking = weft::spawn([&] { return q.peek(); });
+    auto getter = weft::spawn([&] { return q.get(); });
+    test::settle();
+    q.put(1);
+    CHECK(getter.get() == 1);
+    CHECK_FALSE(looking.ready());
+    q.put(2);
+    CHECK(looking.get() == 2);
+    CHECK(q.size() == 1);
+}
+
+TASK_TEST("a copy that throws leaves the queue as it was") {
+    struct fragile {
+        explicit fragile(int n) noexcept : number{n} {}
+        fragile(const fragile&) { throw std::runtime_error{"no copies"}; }
+        fragile(fragile&& other) noexcept : number{other.number} {}
+        fragile& operator=(const fragile&) = delete;
+        int number;
+    };
+    weft::queue<fragile> q{1};
+    q.put(fragile{1});
+    CHECK_THROWS_WITH((void)q.peek(), "no copies");
+    CHECK(q.get()->number == 1);
+}
+
+TASK_TEST("getters that are killed together give their items back in order") {
+    weft::queue<int> q{1};
+    std::vector<weft::task<void>> doomed;
+    for (int i = 0; i < 3; ++i) doomed.push_back(weft::spawn([&] { (void)q.get(); }));
+    test::settle();
+    for (int i = 1; i <= 4; ++i) q.put(i);
+    CHECK(q.size() == 1);
+    for (auto& one : doomed) (void)one.kill(weft::deadline::past());
+    weft::joinall(doomed);
+    CHECK(q.size() == 4);
+    CHECK(q.full());
+    auto putter = weft::spawn([&] { q.put(5); });
+    test::settle();
+    for (int i = 1; i <= 3; ++i) {
+        CHECK_FALSE(putter.ready());
+        CHECK(q.peek() == i);
+        CHECK(q.get() == i);
+        test::settle();
+    }
+    CHECK(q.get() == 4);
+    putter.get();
+    CHECK(q.get() == 5);
+}
+
+TASK_TEST("a waiter that times out when it has been served was in time") {
+    weft::queue<int> q{1};
+    auto getter = weft::spawn([&] { return q.get(1s); });
+    test::settle();
+    q.put(1);
+    test::clock.advance(1s);
+    CHECK(getter.get() == 1);
+    auto out_of_time = weft::spawn([&] { return q.get(1s); });
+    test::settle();
+    test::clock.advance(1s);  // it is ready, and has not run
+    q.put(2);
+    const auto got = out_of_time.get();
+    CHECK((got ? 1u : 0u) + q.size() == 1);
 }
 
 HUB_TEST("stress: producers and consumers on several hubs, with kills and timeouts, lose no item") {

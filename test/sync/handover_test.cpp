@@ -4,7 +4,9 @@
 #include <mutex>
 #include <thread>
 
+#include <weft/channel.hpp>
 #include <weft/event.hpp>
+#include <weft/joinable_queue.hpp>
 #include <weft/mutex.hpp>
 #include <weft/queue.hpp>
 #include <weft/semaphore.hpp>
@@ -116,4 +118,48 @@ HUB_TEST("a queue may be destroyed by whoever got its last item") {
         wrong += q->get() != 7;
     }
     CHECK(wrong == 0);
+}
+
+HUB_TEST("a queue may be destroyed by whoever's waiting item was taken last") {
+    const auto getter = made_servant<weft::queue<int>>([](weft::queue<int>& q) {
+        while (q.size() == 0) std::this_thread::yield();
+        (void)q.get();
+        while (!q.try_get()) std::this_thread::yield();
+    });
+    for (int i = 0; i < rounds / 10; ++i) {
+        const auto q = std::make_unique<weft::queue<int>>(1);
+        getter->hand(*q);
+        q->put(1);
+        q->put(2);
+        while (q->size() != 0) std::this_thread::yield();
+    }
+}
+
+HUB_TEST("a channel may be destroyed by whoever's item was taken last") {
+    const auto getter = made_servant<weft::channel<int>>([](weft::channel<int>& c) { (void)c.get(); });
+    for (int i = 0; i < rounds; ++i) {
+        const auto c = std::make_unique<weft::channel<int>>();
+        getter->hand(*c);
+        c->put(7);
+    }
+}
+
+HUB_TEST("a queue may be destroyed by whoever finds it closed") {
+    const auto closer = made_servant<weft::queue<int>>([](weft::queue<int>& q) { (void)q.close_now(); });
+    for (int i = 0; i < rounds; ++i) {
+        const auto q = std::make_unique<weft::queue<int>>(1);
+        closer->hand(*q);
+        while (q->get()) {}
+    }
+}
+
+HUB_TEST("a joinable queue may be destroyed by whoever returns from join()") {
+    const auto worker = made_servant<weft::joinable_queue<int>>([](weft::joinable_queue<int>& q) { q.task_done(); });
+    for (int i = 0; i < rounds; ++i) {
+        const auto q = std::make_unique<weft::joinable_queue<int>>(1);
+        q->put(1);
+        (void)q->get();
+        worker->hand(*q);
+        q->join();
+    }
 }

@@ -1,179 +1,144 @@
 /// @file weft/queue.hpp
-/// A bounded queue between tasks and threads.  Floor: kit.
+/// A queue between tasks and threads, bounded or not.  Floor: kit.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
-#include <deque>
+#include <iterator>
 #include <optional>
 #include <stdexcept>
-#include <type_traits>
 #include <utility>
 
 #include <weft/deadline.hpp>
-#include <weft/detail/wait_list.hpp>
-#include <weft/error.hpp>
+#include <weft/detail/export.hpp>
+#include <weft/detail/queue_core.hpp>
+#include <weft/detail/queue_iterator.hpp>
 
 namespace weft {
 
-/// put() on a queue that is closed, or that is closed while put() waits; the item is destroyed. gevent: gevent.queue.ShutDown
+/// put() on a queue or channel that is closed, or that is closed while put() waits. The item has not been touched.
+/// gevent: gevent.queue.ShutDown
 class WEFT_API queue_closed : public std::runtime_error {
 public:
-    queue_closed() : std::runtime_error{"weft: put() on a closed queue"} {}
+    queue_closed() : std::runtime_error{"weft: put() on a closed queue or channel"} {}
 };
 
-/// Items in order, at most `capacity` of them: put() waits for room, get() for an item.
+/// Says that a queue has no capacity: `weft::queue<int> q{weft::unbounded}`. It takes what memory its items need.
+struct unbounded_t {};
+inline constexpr unbounded_t unbounded{};
+
+/// Items in order, at most `capacity` of them: put() waits for room, get() for an item. The order is the only thing
+/// that queue, lifo_queue and priority_queue do not share; joinable<> adds join() to any of them.
 ///
-/// Order:     first in, first out; waiting getters and putters are served in the order in which they came.
-/// Threads:   any task of any hub and any plain OS thread may call anything at any time.
-/// Lifetime:  must outlive its waiters; destroying it while somebody waits aborts.
-/// Items:     of a type whose move does not throw; moved while a lock is held, so a move may not wait either.
-/// Cancel:    put() and get() are cancellation points; a cancelled caller has neither put nor taken anything. A
-///            kill that comes when an item is already on its way gives it to the next getter, in front.
-/// gevent:    gevent.queue.Queue(maxsize), with close() for shutdown()
-template <class T>
-class queue {
+///     weft::queue<job> jobs{128};
+///     auto worker = weft::spawn([&] { for (job& each : jobs) run(each); });
+///     jobs.put(job{1});
+///     jobs.close();    // the worker ends when it has run what is inside
+///     worker.join();
+///
+/// Order:     of a queue: first in, first out. Waiting getters, and waiting putters, are served in the order in which
+///            they came, and nobody overtakes them. An item that a getter waits for is its own from the put() on.
+/// Threads:   any task of any hub and any plain OS thread may call anything at any time. What finds room or an item
+///            waits for nothing, and may be called in a callback of the hub.
+/// Lifetime:  must outlive its waiters; destroying it while somebody waits aborts. Whoever has got the last item may
+///            destroy it at once.
+/// Items:     of a type whose move and destructor do not throw. Moves, what comparing a priority_queue needs, and
+///            the destruction of what has been moved from happen while a lock is held: they may not wait, nor use the
+///            queue. Items are destroyed while it is not held.
+/// Cancel:    get(), peek() and put() are cancellation points where they wait. A cancelled caller has neither put nor
+///            taken anything. A kill that comes when an item is already on its way gives the item to the next getter,
+///            or back to the place that it had: a queue's front, even if that makes one more than the capacity. Where
+///            the kill comes when put()'s item is in already, put() returns, and the next wait meets the kill.
+/// gevent:    gevent.queue.Queue(maxsize)
+template <class T, class Storage, bool Joinable = false>
+class basic_queue {
 public:
-    /// @throws std::invalid_argument  a capacity of 0
-    explicit queue(std::size_t capacity) : capacity_{capacity} {
-        if (capacity == 0)
-            throw std::invalid_argument("weft: a queue of capacity 0 could never take an item; use 1 or more");
-    }
-    queue(const queue&) = delete;
-    queue& operator=(const queue&) = delete;
+    using value_type = T;
+    using iterator = detail::queue_iterator<detail::queue_core<T, Storage, Joinable>>;
 
-    /// Puts an item in, waiting for room.
-    /// @throws queue_closed  it is closed, or was while this waited; nothing was put in
-    /// @throws fiber_exit    the calling task was killed; nothing was put in
-    void put(T item) { (void)put(std::move(item), deadline::never()); }
-    /// @returns false if there was no room before the deadline; the item is destroyed
-    bool put(T item, deadline by);
+    /// The memory for all items is taken now.
+    /// @throws std::invalid_argument  a capacity of 0: a rendezvous is a weft::channel
+    explicit basic_queue(std::size_t capacity) : core_{checked(capacity), capacity} {}
+    explicit basic_queue(unbounded_t) : core_{core::no_limit, 0} {}
+    basic_queue(const basic_queue&) = delete;
+    basic_queue& operator=(const basic_queue&) = delete;
 
-    /// Takes the oldest item, waiting for one. Empty once the queue is closed and drained.
-    /// @throws fiber_exit  the calling task was killed; nothing was taken
+    /// Puts an item in, waiting for room. The item has been moved from only if it is in.
+    /// @throws queue_closed    it is closed, or was while this waited
+    /// @throws fiber_exit      the calling task was killed while it waited
+    /// @throws std::bad_alloc  an unbounded queue cannot grow
+    void put(T&& item) { (void)put(std::move(item), deadline::never()); }
+    void put(const T& item) requires std::copy_constructible<T> { put(T(item)); }
+    /// @returns false if there was no room before the deadline; the item has not been touched
+    bool put(T&& item, deadline by) { return is_in(core_.put(item, by)); }
+    bool put(const T& item, deadline by) requires std::copy_constructible<T> { return put(T(item), by); }
+    /// Never waits, and is no cancellation point.
+    [[nodiscard]] bool try_put(T&& item) { return is_in(core_.put_now(item)); }
+    [[nodiscard]] bool try_put(const T& item) requires std::copy_constructible<T> { return try_put(T(item)); }
+
+    /// Takes the item whose turn it is, waiting for one. Empty once the queue is closed and drained.
+    /// @throws fiber_exit  the calling task was killed while it waited
     std::optional<T> get() { return get(deadline::never()); }
     /// Also empty if no item came before the deadline; closed() tells which.
-    std::optional<T> get(deadline by);
+    std::optional<T> get(deadline by) {
+        std::optional<T> item;
+        core_.get(item, by);
+        return item;
+    }
+    /// Never waits, and is no cancellation point.
+    std::optional<T> try_get() noexcept {
+        std::optional<T> item;
+        core_.get_now(item);
+        return item;
+    }
 
-    /// No more put(); what is inside can still be taken. Wakes everybody who waits. Idempotent.
-    void close() noexcept;
-    bool closed() const noexcept;
+    /// A copy of the item that the next get() would take, made while the lock is held: copying may throw, but not
+    /// wait. Waits and ends as get() does, but takes no turn: an item that goes to a waiting get() is not seen.
+    [[nodiscard]] std::optional<T> peek() requires std::copy_constructible<T> { return core_.peek(deadline::never()); }
+    [[nodiscard]] std::optional<T> peek(deadline by) requires std::copy_constructible<T> { return core_.peek(by); }
 
-    /// Items inside; stale after the next switch.
-    std::size_t size() const noexcept;
-    std::size_t capacity() const noexcept { return capacity_; }
+    /// No more put(); what is inside can still be taken. Wakes everybody who waits to put or get: putters with
+    /// queue_closed, getters with nothing. Idempotent. gevent: shutdown()
+    void close() noexcept { core_.close(); }
+    /// As close(), and destroys what is inside, before it returns. What was on its way to a getter that is then killed
+    /// is destroyed with that getter's get(). gevent: shutdown(immediate=True)
+    /// @returns how many items were inside
+    std::size_t close_now() noexcept { return core_.close_now(); }
+    [[nodiscard]] bool closed() const noexcept { return core_.closed(); }
+
+    /// Takes item after item until the queue is closed and drained: `for (auto& item : q)`. An item lives until the
+    /// next is taken. Several may do so at once; each item goes to one of them. gevent: iteration until StopIteration
+    [[nodiscard]] iterator begin() { return iterator{core_}; }
+    [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
+
+    /// Items inside, without those that wait to be put; stale after the next switch, as the next two.
+    [[nodiscard]] std::size_t size() const noexcept { return core_.size(); }
+    [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+    /// Whether put() would wait; an unbounded queue never is.
+    [[nodiscard]] bool full() const noexcept { return size() >= capacity(); }
+    /// SIZE_MAX of an unbounded queue.
+    [[nodiscard]] std::size_t capacity() const noexcept { return core_.capacity(); }
+
+protected:
+    using core = detail::queue_core<T, Storage, Joinable>;
+
+    // What only looks takes the lock, too.
+    mutable core core_;
 
 private:
-    struct putter {
-        T item;
-        bool refused = false;
-    };
-    struct unlocker {
-        detail::wait_list& list;
-        ~unlocker() { list.unlock(); }
-    };
-
-    // With the lock held: the item goes to the longest waiting getter, or into items_ at that end.
-    void hand_on(T&& item, bool to_front);
-
-    const std::size_t capacity_;
-    std::deque<T> items_;  // guarded by waiters_' lock, as closed_ is
-    bool closed_ = false;
-    // Getters (item: std::optional<T>*) wait only while items_ is empty, putters (putter*) only while it is
-    // full: never both.
-    mutable detail::wait_list waiters_;
+    static std::size_t checked(std::size_t capacity) {
+        if (capacity == 0)
+            throw std::invalid_argument("weft: a queue of capacity 0 could never take an item; use 1 or more, "
+                                        "weft::unbounded, or a weft::channel, whose put() waits for a get()");
+        return capacity;
+    }
+    static bool is_in(detail::queue_step step) {
+        if (step == detail::queue_step::closed) throw queue_closed{};
+        return step == detail::queue_step::done;
+    }
 };
 
 template <class T>
-void queue<T>::hand_on(T&& item, bool to_front) {
-    if (items_.empty() && !waiters_.empty()) {
-        static_cast<std::optional<T>*>(waiters_.first_item())->emplace(std::move(item));
-        waiters_.grant_first();
-    } else if (to_front) {
-        items_.push_front(std::move(item));
-    } else {
-        items_.push_back(std::move(item));
-    }
-}
-
-template <class T>
-bool queue<T>::put(T item, deadline by) {
-    static_assert(std::is_nothrow_move_constructible_v<T>, "an item moves while a lock is held: it must not throw");
-    putter me{std::move(item)};
-    waiters_.lock();
-    if (closed_ || items_.size() < capacity_) {
-        const unlocker at_end{waiters_};
-        if (closed_) throw queue_closed{};
-        hand_on(std::move(me.item), false);
-        return true;
-    }
-    switch (waiters_.wait(by, "room in a queue", this, &me)) {
-        case detail::wait_end::granted_killed:  // the item is in: the kill waits for the next wait
-        case detail::wait_end::granted:
-            if (me.refused) throw queue_closed{};
-            return true;
-        case detail::wait_end::timed_out: waiters_.unlock(); return false;
-        case detail::wait_end::killed: waiters_.unlock(); detail::exit_fiber(); return false;
-    }
-    __builtin_unreachable();
-}
-
-template <class T>
-std::optional<T> queue<T>::get(deadline by) {
-    std::optional<T> taken;
-    waiters_.lock();
-    if (!items_.empty()) {
-        const unlocker at_end{waiters_};
-        taken.emplace(std::move(items_.front()));
-        items_.pop_front();
-        if (items_.size() + 1 == capacity_ && !waiters_.empty()) {
-            items_.push_back(std::move(static_cast<putter*>(waiters_.first_item())->item));
-            waiters_.grant_first();
-        }
-        return taken;
-    }
-    if (closed_) {
-        waiters_.unlock();
-        return taken;
-    }
-    switch (waiters_.wait(by, "an item of a queue", this, &taken)) {
-        case detail::wait_end::granted: return taken;
-        case detail::wait_end::granted_killed:
-            if (taken) {
-                waiters_.lock();
-                const unlocker at_end{waiters_};
-                hand_on(std::move(*taken), true);
-            }
-            detail::exit_fiber();
-            return std::nullopt;
-        case detail::wait_end::timed_out: waiters_.unlock(); return taken;
-        case detail::wait_end::killed: waiters_.unlock(); detail::exit_fiber(); return taken;
-    }
-    __builtin_unreachable();
-}
-
-template <class T>
-void queue<T>::close() noexcept {
-    waiters_.lock();
-    closed_ = true;
-    while (!waiters_.empty()) {
-        if (!items_.empty()) static_cast<putter*>(waiters_.first_item())->refused = true;
-        waiters_.grant_first();
-    }
-    waiters_.unlock();
-}
-
-template <class T>
-bool queue<T>::closed() const noexcept {
-    waiters_.lock();
-    const unlocker at_end{waiters_};
-    return closed_;
-}
-
-template <class T>
-std::size_t queue<T>::size() const noexcept {
-    waiters_.lock();
-    const unlocker at_end{waiters_};
-    return items_.size();
-}
+using queue = basic_queue<T, detail::fifo<T>>;
 
 }  // namespace weft

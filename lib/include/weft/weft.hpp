@@ -2,6 +2,7 @@
 /// Everything but the shim: weft/monkey.hpp and weft/shim.hpp are asked for by name.  Floor: kit.
 #pragma once
 
+#include <weft/channel.hpp>
 #include <weft/context_var.hpp>
 #include <weft/deadline.hpp>
 #include <weft/error.hpp>
@@ -10,10 +11,13 @@
 #include <weft/generator.hpp>
 #include <weft/group.hpp>
 #include <weft/hub.hpp>
+#include <weft/joinable_queue.hpp>
+#include <weft/lifo_queue.hpp>
 #include <weft/local.hpp>
 #include <weft/message.hpp>
 #include <weft/mutex.hpp>
 #include <weft/pool.hpp>
+#include <weft/priority_queue.hpp>
 #include <weft/queue.hpp>
 #include <weft/semaphore.hpp>
 #include <weft/stack.hpp>
