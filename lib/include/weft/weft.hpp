@@ -2,6 +2,7 @@
 /// Everything but the shim: weft/monkey.hpp and weft/shim.hpp are asked for by name.  Floor: kit.
 #pragma once
 
+#include <weft/async_result.hpp>
 #include <weft/context_var.hpp>
 #include <weft/deadline.hpp>
 #include <weft/error.hpp>
