@@ -13,6 +13,7 @@
 #include <weft/local.hpp>
 #include <weft/message.hpp>
 #include <weft/mutex.hpp>
+#include <weft/offload.hpp>
 #include <weft/queue.hpp>
 #include <weft/semaphore.hpp>
 #include <weft/stack.hpp>
