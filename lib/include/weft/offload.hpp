@@ -35,7 +35,8 @@ WEFT_API int offload_limit();
 ///           its own, which turns while it waits; a task that it leaves behind waits with that.
 /// Cancel:   not a cancellation point. The function may use the caller's frame, so nothing ends this wait but its
 ///           return: a kill, a timeout or the thread's end stay pending and come at the next wait.
-/// Exit:     the process does not wait for what runs in the pool when it exits.
+/// Exit:     exit() in a task does not wait for what runs in the pool. Where tasks are unwound, at the end of their
+///           thread and when main returns or calls exit(), the function is waited for.
 /// @returns what the function returns
 /// @throws anything           that it throws: the same object
 /// @throws blocking_in_hub    in a callback of the hub; nothing was started

@@ -8,6 +8,7 @@
 #include <weft/error.hpp>
 #include <weft/event.hpp>
 #include <weft/fiber.hpp>
+#include <weft/future.hpp>
 #include <weft/generator.hpp>
 #include <weft/hub.hpp>
 #include <weft/local.hpp>
@@ -20,5 +21,6 @@
 #include <weft/stop_iteration.hpp>
 #include <weft/task.hpp>
 #include <weft/this_task.hpp>
+#include <weft/thread_pool.hpp>
 #include <weft/trace.hpp>
 #include <weft/yielder.hpp>

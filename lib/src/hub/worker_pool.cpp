@@ -364,7 +364,9 @@ bool worker_pool::wait_for_room(deadline by) { return wait_until(reason::room, b
 void worker_pool::wait_for_threads() noexcept {
     thread* const t = this_thread_if_any();
     const int those_who_stay = is_on_own_thread() ? 1 : 0;
-    const bool parks = t && t->sched && !t->unwinding && !t->current->is_hub && those_who_stay == 0;
+    // exit() in a task leaves the others alone.
+    const bool may_park = t && t->sched && !t->unwinding && !t->current->is_hub && !process_is_ending();
+    const bool parks = may_park && those_who_stay == 0;
     count_job(1);  // threads on their way out wake this one
     const bool done = parks && wait_until(reason::left, deadline::never(), false);
     while (!done) {
