@@ -1,17 +1,23 @@
 // A program whose one argument says how it ends; the tests look at how it did.
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <string>
+#include <thread>
+
+#include <unistd.h>
 
 #include <weft/event.hpp>
 #include <weft/fiber.hpp>
 #include <weft/hub.hpp>
 #include <weft/mutex.hpp>
+#include <weft/offload.hpp>
 #include <weft/task.hpp>
 #include <weft/this_task.hpp>
+#include <weft/thread_pool.hpp>
 
 using namespace std::chrono_literals;
 
@@ -100,6 +106,78 @@ void survivor() {
     std::puts("went on");
 }
 
+/// Never returns.
+[[noreturn]] void block() {
+    for (;;) ::pause();
+}
+
+weft::thread_pool& static_pool() {
+    static weft::thread_pool pool{2};
+    return pool;
+}
+
+void exit_in_a_task_with_a_function_offloaded() {
+    weft::event begun;
+    weft::spawn([&] {
+        weft::offload([&] {
+            begun.set();
+            block();
+        });
+    });
+    weft::spawn([&] {
+        begun.wait();
+        std::exit(7);
+    }).join();
+}
+
+void main_ends_with_jobs_in_a_pool() {
+    auto* const kept = new weft::thread_pool{1};
+    weft::event begun;
+    (void)kept->spawn([&] {
+        begun.set();
+        block();
+    });
+    (void)kept->spawn([] { std::puts("a queued job ran"); });
+    begun.wait();
+    std::puts("main returns");
+}
+
+void main_ends_with_a_static_pool() {
+    static std::atomic<bool> returning{false};
+    for (int i = 0; i < 3; ++i)
+        (void)static_pool().spawn([] {
+            while (!returning) weft::sleep_for(1ms);
+            std::puts("a job is done");
+        });
+    std::puts("main returns");
+    returning = true;
+}
+
+void exit_in_a_task_with_a_static_pool() {
+    static std::atomic<bool> leaving{false};
+    (void)static_pool().spawn([] {
+        while (!leaving) std::this_thread::yield();
+        std::puts("a job is done");
+    });
+    weft::spawn([] {
+        while (!leaving) weft::yield();
+        std::puts("a bystander ran");
+    });
+    weft::spawn([] {
+        leaving = true;
+        std::exit(7);
+    }).join();
+}
+
+void exit_in_a_job() {
+    (void)static_pool().spawn([] {
+        weft::sleep_for(1ms);
+        std::exit(7);
+    });
+    weft::event never;
+    never.wait();
+}
+
 struct {
     const char* name;
     void (*run)();
@@ -113,6 +191,11 @@ struct {
     {"unhandled-error", unhandled_error},
     {"callback-throws", callback_throws},
     {"survivor", survivor},
+    {"exit-with-offload", exit_in_a_task_with_a_function_offloaded},
+    {"main-ends-with-jobs", main_ends_with_jobs_in_a_pool},
+    {"main-ends-static-pool", main_ends_with_a_static_pool},
+    {"exit-in-a-task-static-pool", exit_in_a_task_with_a_static_pool},
+    {"exit-in-a-job", exit_in_a_job},
 };
 
 }  // namespace

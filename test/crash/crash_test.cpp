@@ -74,3 +74,25 @@ TEST_CASE("a fiber that survives the drop of its last handle is named, kept, and
     CHECK(end.says("did not end although its last handle was dropped"));
     CHECK(end.says("went on"));
 }
+
+TEST_CASE("exit() in a task does not wait for what is offloaded") { CHECK(run("exit-with-offload").exited_with(7)); }
+
+TEST_CASE("a pool that nobody destroys does not hold the process up, and its queue is left") {
+    const auto end = run("main-ends-with-jobs");
+    CHECK(end.exited_with(0));
+    CHECK(end.output == "main returns\n");
+}
+
+TEST_CASE("a static pool runs all its jobs before the process ends") {
+    const auto end = run("main-ends-static-pool");
+    CHECK(end.exited_with(0));
+    CHECK(end.output == "main returns\na job is done\na job is done\na job is done\n");
+}
+
+TEST_CASE("exit() in a task waits for a static pool's jobs and still leaves every stack alone") {
+    const auto end = run("exit-in-a-task-static-pool");
+    CHECK(end.exited_with(7));
+    CHECK(end.output == "a job is done\n");
+}
+
+TEST_CASE("exit() in a job of a static pool ends the process") { CHECK(run("exit-in-a-job").exited_with(7)); }

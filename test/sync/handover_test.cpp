@@ -5,6 +5,7 @@
 #include <thread>
 
 #include <weft/channel.hpp>
+#include <weft/async_result.hpp>
 #include <weft/event.hpp>
 #include <weft/joinable_queue.hpp>
 #include <weft/mutex.hpp>
@@ -70,6 +71,18 @@ HUB_TEST("an event may be destroyed by whoever sees it set without waiting") {
         setter->hand(*e);
         while (!e->is_set()) std::this_thread::yield();
     }
+}
+
+HUB_TEST("a result may be destroyed by whoever gets the value, waiting for it or not") {
+    const auto setter = made_servant<weft::async_result<int>>([](weft::async_result<int>& r) { r.set(7); });
+    int wrong = 0;
+    for (int i = 0; i < rounds; ++i) {
+        const auto r = std::make_unique<weft::async_result<int>>();
+        setter->hand(*r);
+        if (i % 2 == 0) wrong += r->get() != 7;
+        else while (!r->ready()) std::this_thread::yield();
+    }
+    CHECK(wrong == 0);
 }
 
 HUB_TEST("a mutex may be destroyed by whoever unlocks it last") {

@@ -5,15 +5,18 @@
 #include <pthread.h>
 
 #include "base/check.hpp"
+#include "hub/worker_pool.hpp"
 #include "sched/scheduler.hpp"
 
 namespace weft::detail {
 namespace {
 
+void in_parent() noexcept { worker_pool::after_fork(false); }
+
 // Runs in the child, on the stack of the fiber that forked, before fork() returns there.
 void in_child() noexcept {
     forget_own_threads();
-    forget_pool_threads();
+    worker_pool::after_fork(true);
     on_fork();
     thread* t = this_thread_if_any();
     if (!t) return;
@@ -29,7 +32,7 @@ void in_child() noexcept {
 }  // namespace
 
 void watch_forks() {
-    static const int registered = pthread_atfork(nullptr, nullptr, in_child);
+    static const int registered = pthread_atfork(worker_pool::before_fork, in_parent, in_child);
     if (registered != 0) throw std::system_error(registered, std::generic_category(), "weft: pthread_atfork");
 }
 

@@ -7,7 +7,4 @@ namespace weft::detail {
 /// without threads.
 void watch_forks();
 
-/// Part of that: the threads of the pools live in the parent only.
-void forget_pool_threads() noexcept;
-
 }  // namespace weft::detail

@@ -1,55 +1,64 @@
 #include "hub/offload.hpp"
 
-#include <cerrno>
-
-#include <pthread.h>
-#include <signal.h>
-
+#include <algorithm>
+#include <chrono>
+#include <stdexcept>
+#include <system_error>
+#include <thread>
 #include <utility>
 
-#include "base/check.hpp"
-#include "hub/fork.hpp"
+#include <weft/offload.hpp>
+
+#include "hub/worker_pool.hpp"
 #include "sched/scheduler.hpp"
 
-namespace weft::detail {
+namespace weft {
+namespace detail {
 namespace {
 
-constexpr timespec idle_limit{5, 0};
+constexpr std::chrono::seconds idle_limit{5};
 
-/// On the stack of the fiber that waits for it, or part of an errand_job; `next` links it in the pool, then in the
-/// mailbox.
-struct job : mail {
-    explicit job(thread& t) noexcept : home{t.box} { home->add_ref(); }
+/// On the stack of the fiber that waits for it, or part of an errand_job.
+struct job : work, mail {
+    job(thread& t, void (*function)(void*), void* with) noexcept : home{t.box}, function{function}, argument{with} {
+        home->add_ref();
+    }
     virtual ~job() { home->release(); }
 
-    /// On the pool thread. @returns false if the asking thread has ended
-    bool finish() noexcept {
+    void run() noexcept override {
+        function(argument);
+        finish();
+    }
+    void drop(int why) noexcept override {
+        error = why;
+        finish();
+    }
+    void finish() noexcept {
         mailbox* to = home;
         to->add_ref();
-        const bool delivered = to->post(*this);  // if so, from here on it is its owner's
+        // Once it is delivered it is its owner's.
+        if (!to->post(*this)) undeliverable();
         to->release();
-        return delivered;
     }
     void arrive() noexcept override {
         done = true;
         if (!abandoned) scheduler::here().unpark(token);
     }
+    virtual void undeliverable() noexcept {}
 
     mailbox* home;  // counted
+    void (*function)(void*);
+    void* argument;
     park_token token{};
-    void (*work)(void*) = nullptr;
-    void* argument = nullptr;
-    void (*undeliverable)(job&) noexcept = nullptr;
+    int error = 0;           // why it was dropped
     bool done = false;       // the asking thread's
     bool abandoned = false;  // the asking thread's: nobody waits any more
 };
 
-struct errand_job : job {
-    errand_job(thread& t, std::shared_ptr<errand> e) noexcept : job{t}, what{std::move(e)} {
-        work = [](void* p) { static_cast<errand*>(p)->run(); };
-        argument = what.get();
-        undeliverable = [](job& j) noexcept { delete static_cast<errand_job*>(&j); };
-    }
+struct errand_job final : job {
+    errand_job(thread& t, std::shared_ptr<errand> e) noexcept
+        : job{t, [](void* p) { static_cast<errand*>(p)->run(); }, e.get()}, what{std::move(e)} {}
+    void undeliverable() noexcept override { delete this; }
     void arrive() noexcept override {
         job::arrive();
         if (abandoned) delete this;
@@ -57,119 +66,23 @@ struct errand_job : job {
     std::shared_ptr<errand> what;
 };
 
-struct pool {
-    explicit pool(int most) noexcept : limit{most} {}
-
-    const int limit;  // threads
-    small_lock lock;
-    mail* first = nullptr;  // jobs waiting for a thread
-    mail* last = nullptr;
-    int queued = 0;
-    int threads = 0;
-    int idle = 0;
-    std::atomic<std::uint32_t> calls{0};  // counts submissions; idle threads sleep on it
-
-    /// @returns whether the caller owes the pool a thread, which is counted already. A thread that is idle by then
-    /// looks at the queue once more before it leaves.
-    bool submit(job& j) noexcept {
-        j.next = nullptr;
-        lock.lock();
-        if (last) last->next = &j;
-        else first = &j;
-        last = &j;
-        ++queued;
-        const bool wanted = idle < queued && threads < limit;
-        if (wanted) ++threads;
-        lock.unlock();
-        calls.fetch_add(1, std::memory_order_release);
-        sys::futex_wake(calls, 1);
-        return wanted;
-    }
-
-    /// The thread that was counted cannot be made. @returns whether the job is the caller's again
-    bool take_back(job& j) noexcept {
-        lock.lock();
-        const bool nobody = --threads == 0;
-        bool mine = false;
-        for (mail** at = &first; nobody && *at; at = &(*at)->next) {
-            if (*at != &j) continue;
-            *at = j.next;
-            --queued;
-            mine = true;
-            break;
-        }
-        if (mine) {
-            last = first;
-            while (last && last->next) last = last->next;
-        }
-        lock.unlock();
-        return mine;
-    }
-
-    job* take() noexcept {
-        job* j = static_cast<job*>(first);
-        if (!j) return nullptr;
-        first = j->next;
-        if (!first) last = nullptr;
-        --queued;
-        return j;
-    }
-
-    void work() noexcept {
-        for (;;) {
-            const std::uint32_t seen = calls.load(std::memory_order_acquire);
-            lock.lock();
-            job* j = take();
-            if (!j) ++idle;
-            lock.unlock();
-            if (j) {
-                j->work(j->argument);
-                if (!j->finish()) j->undeliverable(*j);
-                continue;
-            }
-            const bool timed_out = sys::futex_wait(calls, seen, &idle_limit) == -ETIMEDOUT;
-            lock.lock();
-            --idle;
-            const bool leave = timed_out && !first;
-            if (leave) --threads;
-            lock.unlock();
-            if (leave) return;
-        }
-    }
-};
-
-// Never destroyed: pool threads may outlive every static object.
-pool& pool_of(offload_kind kind) {
-    alignas(pool) static unsigned char rooms[2][sizeof(pool)];
-    static pool* const dns = new (rooms[0]) pool{16};
-    static pool* const accepting = new (rooms[1]) pool{1024};  // each may wait without bound
-    return kind == offload_kind::dns ? *dns : *accepting;
+/// Never destroyed: pool threads may outlive every static object.
+template <int Which>
+worker_pool& pool_with(int limit, bool counts) {
+    alignas(worker_pool) static unsigned char room[sizeof(worker_pool)];
+    static worker_pool* const made = new (room) worker_pool{limit, idle_limit, counts};
+    return *made;
 }
 
-void* thread_main(void* p) {
-    static_cast<pool*>(p)->work();
-    count_own_thread(-1);
-    return nullptr;
+worker_pool& pool_of(offload_kind kind) {
+    constexpr int unbounded = 1024;  // each may wait without bound
+    return kind == offload_kind::dns ? pool_with<0>(16, false) : pool_with<1>(unbounded, false);
 }
 
-bool add_thread(pool& p) noexcept {
-    pthread_attr_t attributes;
-    if (pthread_attr_init(&attributes) != 0) return false;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    count_own_thread(1);
-    pthread_t id;
-    const bool made = pthread_create(&id, &attributes, thread_main, &p) == 0;
-    if (!made) count_own_thread(-1);
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    pthread_attr_destroy(&attributes);
-    return made;
+worker_pool& pool_of_functions() {
+    static const int usual = std::max(10, static_cast<int>(std::thread::hardware_concurrency()));
+    return pool_with<2>(usual, true);
 }
-
-// @returns false if nobody will ever take it: it is the caller's again
-bool hand_in(pool& p, job& j) noexcept { return !p.submit(j) || add_thread(p) || !p.take_back(j); }
 
 // Before the pool has the job: it could not be taken back.
 void refuse_in_hub(const char* what) {
@@ -184,27 +97,14 @@ wake wait_for(job& j, parking pause) {
     return sched.park(pause);
 }
 
-}  // namespace
-
-void forget_pool_threads() noexcept {
-    for (const offload_kind kind : {offload_kind::dns, offload_kind::accept}) {
-        pool& p = pool_of(kind);
-        new (&p.lock) small_lock;  // perhaps held by a thread that does not exist here
-        p.first = p.last = nullptr;
-        p.queued = p.threads = p.idle = 0;
-    }
-}
-
-bool offload(offload_kind kind, void (*function)(void*), void* argument, const char* what) {
+/// @returns 0, or an error number: why it was not run
+int run_in(worker_pool& p, void (*function)(void*), void* argument, const char* what) {
     refuse_in_hub(what);
-    pool& p = pool_of(kind);
     thread& t = this_thread();
     driver& drive = scheduler::here().drive();
-    job j{t};
-    j.work = function;
-    j.argument = argument;
+    job j{t, function, argument};
     j.token = scheduler::here().next_token();
-    if (!hand_in(p, j)) return false;
+    if (const int error = p.submit(j)) return error;
     ++drive.expected;
     while (!j.done) {
         if (t.unwinding) {
@@ -217,15 +117,21 @@ bool offload(offload_kind kind, void (*function)(void*), void* argument, const c
         wait_for(j, pause);
     }
     --drive.expected;
-    return true;
+    return j.error;
 }
 
-errand_end send_out(offload_kind kind, std::shared_ptr<errand> work, const char* what, bool foreign) {
+}  // namespace
+
+bool offload(offload_kind kind, void (*function)(void*), void* argument, const char* what) {
+    return run_in(pool_of(kind), function, argument, what) == 0;
+}
+
+errand_end send_out(offload_kind kind, std::shared_ptr<errand> asked, const char* what, bool foreign) {
     refuse_in_hub(what);
-    pool& p = pool_of(kind);
+    worker_pool& p = pool_of(kind);
     driver& drive = scheduler::here().drive();
-    auto owned = std::make_unique<errand_job>(this_thread(), std::move(work));
-    if (!hand_in(p, *owned)) return errand_end::no_thread;
+    auto owned = std::make_unique<errand_job>(this_thread(), std::move(asked));
+    if (p.submit(*owned) != 0) return errand_end::no_thread;
     errand_job* const j = owned.release();
     ++drive.expected;
     wake cause = wake::unparked;
@@ -235,10 +141,29 @@ errand_end send_out(offload_kind kind, std::shared_ptr<errand> work, const char*
         cause = wait_for(*j, pause);
     }
     --drive.expected;
-    const bool done = j->done;
-    if (done) delete j;
-    else j->abandoned = true;
-    return done ? errand_end::done : errand_end::killed;
+    if (!j->done) {
+        j->abandoned = true;
+        return errand_end::killed;
+    }
+    const int error = j->error;
+    delete j;
+    return error == 0 ? errand_end::done : errand_end::no_thread;
 }
 
-}  // namespace weft::detail
+void call_in_pool(void (*function)(void*), void* argument) {
+    worker_pool& p = pool_of_functions();
+    if (p.is_on_own_thread()) return function(argument);
+    if (const int error = run_in(p, function, argument, "an offloaded function"))
+        throw std::system_error(error, std::generic_category(), "weft: no thread for offload()");
+}
+
+}  // namespace detail
+
+void set_offload_limit(int threads) {
+    if (threads < 1) throw std::invalid_argument("weft: offload() needs a limit of 1 thread or more");
+    detail::pool_of_functions().set_limit(threads);
+}
+
+int offload_limit() { return detail::pool_of_functions().limit(); }
+
+}  // namespace weft

@@ -39,11 +39,14 @@ struct driver {
     virtual void installed() noexcept {}
 };
 
-/// No thread exists but the caller and those that the library itself runs.
+/// No thread exists but the caller and those that the library itself runs, and these have no job that could wake
+/// anybody.
 bool only_our_threads() noexcept;
 
 /// A thread of the library's own starts or ends.
 void count_own_thread(int change) noexcept;
+/// Such a job has been handed to them, or is over.
+void count_job(int change) noexcept;
 void forget_own_threads() noexcept;
 
 /// A descriptor of this thread's set has had an edge, or a signal handler has interrupted the thread's wait;

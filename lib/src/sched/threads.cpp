@@ -11,6 +11,7 @@ namespace weft::detail {
 namespace {
 
 std::atomic<int> own_threads{0};
+std::atomic<int> jobs{0};
 
 // proc(5): the line "Threads:" of /proc/self/status. Without /proc, others are assumed.
 int threads_of_process() noexcept {
@@ -27,10 +28,19 @@ int threads_of_process() noexcept {
 
 }  // namespace
 
-bool only_our_threads() noexcept { return threads_of_process() <= 1 + own_threads.load(std::memory_order_relaxed); }
+bool only_our_threads() noexcept {
+    return jobs.load(std::memory_order_acquire) == 0 &&
+           threads_of_process() <= 1 + own_threads.load(std::memory_order_relaxed);
+}
 
 void count_own_thread(int change) noexcept { own_threads.fetch_add(change, std::memory_order_relaxed); }
 
-void forget_own_threads() noexcept { own_threads.store(0, std::memory_order_relaxed); }
+// Release: who sees that a job is over sees in its mailbox what that has posted.
+void count_job(int change) noexcept { jobs.fetch_add(change, std::memory_order_release); }
+
+void forget_own_threads() noexcept {
+    own_threads.store(0, std::memory_order_relaxed);
+    jobs.store(0, std::memory_order_relaxed);
+}
 
 }  // namespace weft::detail
