@@ -232,15 +232,12 @@ record& scheduler::after(record& ended) noexcept {
 }
 
 void scheduler::expire() noexcept {
-    deadline_node* first = deadlines_.first();
-    if (!first) return;
     const auto time = now();
-    while (first && first->when <= time) {
+    while (deadline_node* first = deadlines_.due(time)) {
         auto& w = static_cast<parking&>(*first);
         deadlines_.erase(w);
         // Already woken by its token: it is ready and will see that it was in time.
         if (w.who->state == run_state::parked) end_wait(*w.who, wake::timed_out);
-        first = deadlines_.first();
     }
 }
 
@@ -279,8 +276,7 @@ void scheduler::run_hub() {
         thread_.slow |= thread::careful;
         thread_.box->deliver_all();
         if (thread_.tidy_in_hub() && !first_ready_) call_undertaker();
-        const deadline_node* first = deadlines_.first();
-        const auto until = first_ready_ ? clock::time_point::min() : first ? first->when : clock::time_point::max();
+        const auto until = first_ready_ ? clock::time_point::min() : deadlines_.next();
         const bool something_may_happen = driver_->poll(until);
         thread_.box->deliver_all();
         expire();
