@@ -32,6 +32,26 @@ TASK_TEST("a sleep ends at its deadline, never before") {
     task.get();
 }
 
+TASK_TEST("sleeps of every length end at their deadline to the nanosecond, never before") {
+    for (const weft::clock::duration span : {weft::clock::duration{1ns}, weft::clock::duration{50us},
+                                             weft::clock::duration{999'999ns}, weft::clock::duration{2ms},
+                                             weft::clock::duration{530ms}, weft::clock::duration{1100ms},
+                                             weft::clock::duration{5min}, weft::clock::duration{24h}}) {
+        CAPTURE(span.count());
+        auto sleeper = weft::spawn([span] { weft::sleep_for(span); });
+        test::settle();
+        for (const auto step : {span / 2, span - span / 2 - 1ns}) {
+            test::clock.advance(step);
+            test::settle();
+            CHECK_FALSE(sleeper.ready());
+        }
+        test::clock.advance(1ns);
+        test::settle();
+        CHECK(sleeper.ready());
+        sleeper.join();
+    }
+}
+
 TASK_TEST("sleepers wake by their deadlines, equal ones in the order in which they went to sleep") {
     std::string order;
     std::vector<weft::task<void>> tasks;

@@ -8,7 +8,11 @@
 #include <weft/async_result.hpp>
 #include <weft/event.hpp>
 #include <weft/joinable_queue.hpp>
+#include <weft/barrier.hpp>
+#include <weft/bounded_semaphore.hpp>
+#include <weft/latch.hpp>
 #include <weft/mutex.hpp>
+#include <weft/once.hpp>
 #include <weft/queue.hpp>
 #include <weft/semaphore.hpp>
 
@@ -174,5 +178,43 @@ HUB_TEST("a joinable queue may be destroyed by whoever returns from join()") {
         (void)q->get();
         worker->hand(*q);
         q->join();
+HUB_TEST("a bounded semaphore may be destroyed by whoever acquired what was released last") {
+    const auto releaser = made_servant<weft::bounded_semaphore>([](weft::bounded_semaphore& s) { s.release(); });
+        const auto s = std::make_unique<weft::bounded_semaphore>(1);
+        s->acquire();
+        releaser->hand(*s);
+        s->acquire();
+HUB_TEST("a latch may be destroyed by whoever returns from wait(), or sees it open") {
+    const auto arriving = made_servant<weft::latch>([](weft::latch& l) { l.count_down(); });
+        const auto l = std::make_unique<weft::latch>(1);
+        arriving->hand(*l);
+        if (i % 2 == 0) l->wait();
+        else
+            while (!l->try_wait()) std::this_thread::yield();
+HUB_TEST("a barrier may be destroyed by whoever is let go, if nobody else arrives") {
+    struct shared {
+        weft::barrier gate{2};
+    };
+    static std::atomic<int> destroyed;
+    destroyed = 0;
+    // The one who came first destroys it, while the last one is on its way out.
+    const auto pass = [](shared& s) {
+        if (s.gate.arrive_and_wait() != 0) return;
+        delete &s;
+        ++destroyed;
+    };
+    {
+        const auto other = made_servant<shared>(pass);
+        for (int i = 0; i < rounds; ++i) {
+            auto* s = new shared;
+            other->hand(*s);
+            pass(*s);
+        }
+    CHECK(destroyed == rounds);
+HUB_TEST("a once may be destroyed by whoever returns from call(), or sees it done") {
+    const auto runner = made_servant<weft::once>([](weft::once& o) { o.call([] {}); });
+        const auto o = std::make_unique<weft::once>();
+        runner->hand(*o);
+        while (!o->done()) std::this_thread::yield();
     }
 }

@@ -21,7 +21,9 @@ namespace this_task {
 WEFT_API void yield();
 
 /// Parks until `by`; other tasks run. A deadline already past yields. Wakes at or after it, never before; tasks
-/// with equal deadlines wake in the order in which they went to sleep.
+/// with equal deadlines wake in the order in which they went to sleep. How late is the kernel's affair, as in
+/// clock_nanosleep(), also for sleeps below a millisecond (some 50 us, prctl(2) PR_SET_TIMERSLACK); before Linux 5.11
+/// the hub waits for whole milliseconds, rounded up.
 /// @throws fiber_exit  the task was killed
 WEFT_API void sleep_until(deadline by);
 

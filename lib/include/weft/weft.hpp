@@ -3,6 +3,8 @@
 #pragma once
 
 #include <weft/async_result.hpp>
+#include <weft/barrier.hpp>
+#include <weft/bounded_semaphore.hpp>
 #include <weft/channel.hpp>
 #include <weft/context_var.hpp>
 #include <weft/deadline.hpp>
@@ -14,11 +16,13 @@
 #include <weft/group.hpp>
 #include <weft/hub.hpp>
 #include <weft/joinable_queue.hpp>
+#include <weft/latch.hpp>
 #include <weft/lifo_queue.hpp>
 #include <weft/local.hpp>
 #include <weft/message.hpp>
 #include <weft/mutex.hpp>
 #include <weft/offload.hpp>
+#include <weft/once.hpp>
 #include <weft/pool.hpp>
 #include <weft/priority_queue.hpp>
 #include <weft/queue.hpp>

@@ -289,19 +289,15 @@ record& scheduler::after(record& ended) noexcept {
 }
 
 void scheduler::expire() noexcept {
-    deadline_node* first = deadlines_.first();
-    if (!first) return;
     const auto time = now();
-    while (first && first->when <= time) {
+    while (deadline_node* first = deadlines_.due(time)) {
         auto& w = static_cast<parking&>(*first);
         deadlines_.erase(w);
         // Already woken by its token: it is ready and will see that it was in time.
-        if (w.who->state == run_state::parked) {
-            // Its own deadline, unless a scope's is earlier.
-            const bool own = w.by.when() <= time && !(w.open && w.who->limit < w.by.when());
-            end_wait(*w.who, own || !fire_scope(*w.who, time) ? wake::timed_out : wake::killed);
-        }
-        first = deadlines_.first();
+        if (w.who->state != run_state::parked) continue;
+        // Its own deadline, unless a scope's is earlier.
+        const bool own = w.by.when() <= time && !(w.open && w.who->limit < w.by.when());
+        end_wait(*w.who, own || !fire_scope(*w.who, time) ? wake::timed_out : wake::killed);
     }
 }
 
@@ -341,8 +337,7 @@ void scheduler::run_hub() {
         thread_.slow |= thread::careful;
         thread_.box->deliver_all();
         if (thread_.tidy_in_hub() && !first_ready_) call_undertaker();
-        const deadline_node* first = deadlines_.first();
-        const auto until = first_ready_ || !idlers_.empty() ? clock::time_point::min() : first ? first->when : clock::time_point::max();
+        const auto until = first_ready_ || !idlers_.empty() ? clock::time_point::min() : deadlines_.next();
         const bool something_may_happen = driver_->poll(until);
         thread_.box->deliver_all();
         expire();
