@@ -30,6 +30,5 @@ private:
 
     std::atomic<std::uint32_t> word_{0};  // 1 while held
 };
-};
 
 }  // namespace weft::detail
