@@ -7,18 +7,19 @@ void waiter::arrive() noexcept {
     scheduler::here().unpark(token);
 }
 
-void waiter::grant() noexcept {
+bool waiter::grant() noexcept {
     thread* here = this_thread_if_any();
     if (here && here->box == home) {
         now = grant_status::granted;
         scheduler::here().unpark(token);
-        return;
+        return false;
     }
     now = grant_status::posted;
     mailbox* to = home;
     to->add_ref();
-    to->post(*this);  // from here on the node is its owner's
+    const bool owes = to->post_and_owe(*this);  // from here on the node is its owner's
     to->release();
+    return owes;
 }
 
 void waiter::await_delivery(scheduler& sched) {

@@ -21,8 +21,9 @@ struct waiter : mail {
 
     virtual ~waiter() = default;
 
-    /// Under the list's lock, with the node taken out: wakes the fiber, on its own thread or by a post.
-    void grant() noexcept;
+    /// Under the list's lock, with the node taken out: makes the fiber ready, on its own thread or by a post.
+    /// @returns whether mailbox::wake_owed() is due once the lock has been let go
+    bool grant() noexcept;
 
     /// The granting thread lets go of the node only when the mail has arrived: waits for that.
     void await_delivery(scheduler& sched);
