@@ -44,7 +44,6 @@ REMARKS = {
     ("queue_128", "boost"): "holds 127",
 }
 NOISE_LIMIT = 0.12  # of a CPU, used by others, above which a sample is taken again
-MOST_ATTEMPTS = 3
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -156,7 +155,7 @@ def find_peers(binaries):
 def quiet_sample(peer, measurement, options):
     """(value, share of a CPU that others used) of the first quiet sample, or of the least disturbed one."""
     best = None
-    for _ in range(MOST_ATTEMPTS):
+    for _ in range(options.attempts):
         busy = busy_s()
         text, own, took = run(peer.command + [peer.program_of(measurement)],
                               None if measurement in NOT_PINNED else options.cpu, options.limit)
@@ -228,7 +227,7 @@ def measure(measurements, peers, options):
     for m in measurements:
         print_group(m, peers, samples[m], failures[m], options.rounds)
     print(f"\n{options.rounds} rounds on CPU {options.cpu}, `wake` on any; samples during which others used more "
-          f"than {NOISE_LIMIT:.0%} of a CPU were taken again up to {MOST_ATTEMPTS - 1} times and are counted as noisy")
+          f"than {NOISE_LIMIT:.0%} of a CPU were taken again up to {options.attempts - 1} times and are counted as noisy")
     return not any(failures.values())
 
 
@@ -253,12 +252,15 @@ def main():
                         help=f"{', '.join(PEERS)}; weft is always there")
     parser.add_argument("--cpu", type=int, help="the CPU to measure on (the last one allowed)")
     parser.add_argument("--limit", type=float, default=120, help="seconds that one sample may take")
+    parser.add_argument("--attempts", type=int, default=3, help="samples that may be taken for a quiet one")
     options = parser.parse_args()
     allowed = os.sched_getaffinity(0)
     if options.cpu is None:
         options.cpu = max(allowed)
     if not 1 <= options.rounds <= 1000:
         parser.error("--rounds is from 1 to 1000")
+    if not 1 <= options.attempts <= 100:
+        parser.error("--attempts is from 1 to 100")
     if options.cpu not in allowed:
         parser.error(f"CPU {options.cpu} is not ours to use; there are {', '.join(map(str, sorted(allowed)))}")
     if not 1 <= options.limit <= 3600:
