@@ -7,6 +7,7 @@ to weft's sample of the same round. All but `wake` run on one CPU, which is also
 import argparse
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -269,6 +270,7 @@ def main():
         parser.error(f"{options.bin}/peer_weft is missing: build with -Dbench=true -Dbuildtype=release, or name the "
                      "folder with --bin")
     options.bin = os.path.abspath(options.bin)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a limit from outside: print what there is
     peers = [peer for peer in find_peers(options.bin) if peer.name == BASELINE or peer.name in options.peers]
     for peer in peers:
         if peer.name not in THREADS:
