@@ -4,6 +4,9 @@
 #include <thread>
 #include <vector>
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <doctest/doctest.h>
 
 #include "base/mailbox.hpp"
@@ -33,6 +36,17 @@ struct box_holder {
         box.close();
         box.end(0);
     }
+};
+
+// How often it was written to since the last look.
+std::uint64_t rings(int eventfd) {
+    std::uint64_t count = 0;
+    return read(eventfd, &count, sizeof count) == sizeof count ? count : 0;
+}
+
+struct bell {
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    ~bell() { close(fd); }
 };
 
 }  // namespace
@@ -108,4 +122,76 @@ TEST_CASE("closing races with posts and loses none") {
         REQUIRE(arrived.size() == static_cast<std::size_t>(taken.load()));
         box.release();
     }
+}
+
+TEST_CASE("an owner that sleeps is woken once, one that does not is not") {
+    const bell b;
+    box_holder holder;
+    holder.box.wake_by(b.fd);
+    holder.box.post(*new numbered{0, 0});
+    CHECK(rings(b.fd) == 0);
+    holder.box.deliver_all();
+    CHECK(holder.box.going_to_sleep());
+    holder.box.post(*new numbered{0, 1});
+    holder.box.post(*new numbered{0, 2});
+    CHECK(rings(b.fd) == 1);
+}
+
+TEST_CASE("a wake-up that is owed leaves the owner asleep until it is paid, and the mail is there before") {
+    const bell b;
+    box_holder holder;
+    holder.box.wake_by(b.fd);
+    CHECK_FALSE(holder.box.post_and_owe(*new numbered{0, 0}));
+    holder.box.deliver_all();
+    CHECK(holder.box.going_to_sleep());
+    CHECK(holder.box.post_and_owe(*new numbered{0, 1}));
+    CHECK_FALSE(holder.box.post_and_owe(*new numbered{0, 2}));
+    CHECK_FALSE(holder.box.empty());
+    CHECK(rings(b.fd) == 0);
+    mailbox::wake_owed();
+    CHECK(rings(b.fd) == 1);
+    mailbox::wake_owed();
+    CHECK(rings(b.fd) == 0);
+}
+
+TEST_CASE("a sender may owe any number of owners their wake-ups, also one that ends meanwhile") {
+    constexpr int many = 20;
+    std::vector<bell> bells(many);
+    {
+        std::vector<box_holder> holders(many);
+        for (int i = 0; i < many; ++i) {
+            holders[i].box.wake_by(bells[i].fd);
+            CHECK(holders[i].box.going_to_sleep());
+            holders[i].box.post_and_owe(*new numbered{i, 0});
+        }
+    }
+    CHECK(arrived.size() == many);
+    mailbox::wake_owed();
+    for (const bell& b : bells) CHECK(rings(b.fd) == 1);
+}
+
+TEST_CASE("nobody writes to an owner's eventfd once it is no longer the one to wake by") {
+    constexpr int rounds = 300;
+    box_holder holder;
+    std::atomic<bool> ended{false};
+    std::thread sender{[&] {
+        while (!ended.load(std::memory_order_relaxed)) {
+            if (holder.box.empty()) holder.box.post(*new numbered{0, 0});
+        }
+    }};
+    for (int i = 0; i < rounds; ++i) {
+        const bell b;
+        holder.box.wake_by(b.fd);
+        while (rings(b.fd) == 0) {
+            holder.box.deliver_all();
+            holder.box.going_to_sleep();
+        }
+        holder.box.going_to_sleep();
+        holder.box.wake_by(-1);
+        rings(b.fd);
+        std::this_thread::yield();
+        if (const auto late = rings(b.fd); late != 0) FAIL(late);
+    }
+    ended.store(true, std::memory_order_relaxed);
+    sender.join();
 }

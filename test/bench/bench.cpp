@@ -20,7 +20,7 @@ namespace {
 
 struct options {
     long rounds = 7;
-    int cpu = -1;  // -1: the last one allowed
+    int cpu = -1;  // -1: none named
     std::string only;
     bool list = false;
 };
@@ -128,12 +128,14 @@ int ratio_width(const std::string& baseline) {
 
 double cpu_ns() { return clock_ns(CLOCK_PROCESS_CPUTIME_ID); }
 
+double wall_ns() { return clock_ns(CLOCK_MONOTONIC); }
+
 void table::add(std::string name, std::function<double()> sample, bool baseline) {
     rows_.push_back({std::move(name), std::move(sample), baseline});
 }
 
-void table::print(const char* operation) const {
-    std::printf("%-46s %-28s", "row", (std::string{"CPU ns per "} + operation).c_str());
+void table::print(const std::string& unit) const {
+    std::printf("%-46s %-28s", "row", unit.c_str());
     for (const row& base : rows_) {
         if (base.baseline) {
             std::printf(" %-*s", ratio_width(base.name), ("/ " + base.name).c_str());
@@ -156,7 +158,7 @@ void table::print(const char* operation) const {
     }
 }
 
-int table::run(int argc, char** argv, const char* operation) try {
+int table::run(int argc, char** argv, const char* operation, timing how) try {
     const options chosen = parse(argc, argv);
     std::erase_if(rows_,
                   [&](const row& r) { return !r.baseline && r.name.find(chosen.only) == std::string::npos; });
@@ -166,8 +168,9 @@ int table::run(int argc, char** argv, const char* operation) try {
         }
         return 0;
     }
-    const int cpu = pin(chosen.cpu);
-    const double started = clock_ns(CLOCK_MONOTONIC);
+    const bool pinned = how == timing::cpu || chosen.cpu >= 0;
+    const std::string where = pinned ? " on CPU " + std::to_string(pin(chosen.cpu)) : ", not pinned";
+    const double started = wall_ns();
     const double busy = machine_busy_ns();
     const double own = cpu_ns();
     for (long round = 0; round < chosen.rounds; ++round) {
@@ -175,13 +178,13 @@ int table::run(int argc, char** argv, const char* operation) try {
             r.ns.push_back(r.sample());
         }
     }
-    const double wall = clock_ns(CLOCK_MONOTONIC) - started;
+    const double wall = wall_ns() - started;
     const double foreign = std::max(0.0, machine_busy_ns() - busy - (cpu_ns() - own)) / wall;
-    print(operation);
+    print((how == timing::cpu ? "CPU ns per " : "wall ns per ") + std::string{operation});
     std::printf(
-        "%ld rounds on CPU %d; median (min-max); ratios within a round. "
+        "%ld rounds%s; median (min-max); ratios within a round. "
         "Others used %.0f %% of a CPU meanwhile%s\n",
-        chosen.rounds, cpu, foreign * 100, foreign > 0.12 ? ": too noisy to quote." : ".");
+        chosen.rounds, where.c_str(), foreign * 100, foreign > 0.12 ? ": too noisy to quote." : ".");
     return std::fflush(stdout) == 0 ? 0 : 1;
 } catch (const std::exception& failed) {
     std::fprintf(stderr, "%s: %s\n", argv[0], failed.what());

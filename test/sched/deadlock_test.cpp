@@ -2,6 +2,7 @@
 //
 // Not in tasks: main itself is what is told.
 #include <string>
+#include <thread>
 
 #include <doctest/doctest.h>
 
@@ -56,6 +57,14 @@ DEADLOCK_TEST("every parked task is listed with its name, and the process can go
     second.kill();
     held.unlock();
     CHECK(weft::spawn([] { return 5; }).get() == 5);
+}
+
+DEADLOCK_TEST("main is told, too, when another thread has woken it before and has ended") {
+    weft::event set_elsewhere, never;
+    std::thread other{[&] { set_elsewhere.set(); }};
+    set_elsewhere.wait();
+    other.join();
+    CHECK(mentions(explanation([&] { never.wait(); }), "waits for an event"));
 }
 
 DEADLOCK_TEST("main inside switch_to is told too") {

@@ -28,9 +28,16 @@ public:
     }
 
     /// @returns false when the owner has gone; the mail is then untouched and still the sender's
-    bool post(mail& item) noexcept { return post_until(item, phase::closing); }
+    bool post(mail& item) noexcept { return post_and_wake(item, phase::closing); }
     /// For a reference that somebody drops: the owner takes these until it touches no count any more.
-    bool post_drop(mail& item) noexcept { return post_until(item, phase::ended); }
+    bool post_drop(mail& item) noexcept { return post_and_wake(item, phase::ended); }
+
+    /// As post(), for a sender that holds a lock which the owner will want at once: whoever wakes a thread may have to
+    /// give it the processor on the spot.
+    /// @returns whether the owner sleeps on: then wake_owed() is due once the lock has been let go
+    bool post_and_owe(mail& item) noexcept;
+    /// Wakes whomever the calling thread owes that. The boxes may be gone afterwards.
+    static void wake_owed() noexcept;
 
     /// Runs what has been posted so far. @returns whether there was anything
     bool deliver_all() noexcept;
@@ -51,7 +58,8 @@ public:
         woke_up();
     }
 
-    /// The eventfd that a post writes to when the owner sleeps; -1 for none.
+    /// The eventfd that a post writes to when the owner sleeps; -1 for none. From then on nobody writes to the one
+    /// before.
     void wake_by(int eventfd) noexcept;
 
     /// In a forked child: what is inside was sent to the parent, and its senders live there.
@@ -70,13 +78,23 @@ private:
     enum class phase : std::uint8_t { open, closing, ended };
     static constexpr std::int64_t owners_share = std::int64_t{1} << 40;  // more than others can ever give up
 
+    /// A duty to wake the owner, which one sender at a time can have.
+    struct debt {
+        mailbox* to = nullptr;  // null: none, the owner is awake or being woken
+        int fd = -1;
+        void pay() const noexcept;
+    };
+    struct debts;
+
     ~mailbox() = default;
-    WEFT_API bool post_until(mail& item, phase refused) noexcept;
+    bool post_until(mail& item, phase refused, debt& owed) noexcept;
+    WEFT_API bool post_and_wake(mail& item, phase refused) noexcept;
 
     std::atomic<mail*> newest_{nullptr};  // a stack; deliver_all() turns it round
     std::atomic<std::uint32_t> asleep_{0};
     std::atomic<std::int64_t> refs_{owners_share};
-    small_lock gate_;  // held by a post from the look at phase_ to its last touch of wake_fd_
+    std::atomic<std::uint32_t> waking_{0};  // debts not yet paid; grows only with gate_ held
+    small_lock gate_;                       // held by a post from the look at phase_ until it owes a wake-up or not
     int wake_fd_ = -1;
     phase phase_ = phase::open;
 };

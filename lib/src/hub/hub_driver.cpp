@@ -18,6 +18,9 @@ namespace {
 constexpr std::uint64_t wake_cookie = ~std::uint64_t{0};
 constexpr std::uint64_t uv_cookie = wake_cookie - 1;
 constexpr int batch = 256;
+// How late a deadlock is told when another thread has woken this one: looking for other threads before every wait
+// would cost more than the wake-up.
+constexpr std::chrono::milliseconds patience{100};
 
 // Linux 5.11; before that waits are whole milliseconds, rounded up.
 std::atomic<bool> has_pwait2{true};
@@ -143,7 +146,8 @@ long hub_driver::wait_for_events(clock::time_point until) noexcept {
     if (loop_) uv_update_time(loop_.get());  // a timer that a task starts counts from now, not from the last turn
     for (long i = 0; i < n; ++i) {
         if (events[i].data.u64 == uv_cookie) turn_uv();
-        else if (events[i].data.u64 != wake_cookie) on_edge(events[i].data.u64, events[i].events);
+        else if (events[i].data.u64 == wake_cookie) woken_ = true;
+        else on_edge(events[i].data.u64, events[i].events);
     }
     return n;
 }
@@ -163,9 +167,14 @@ bool hub_driver::poll(clock::time_point until) {
         if (ms >= 0) until = std::min(until, now() + std::chrono::milliseconds{ms});
     }
     if (!thread_.box->going_to_sleep()) until = clock::time_point::min();
-    if (until == clock::time_point::max() && expected == 0 && !uv_has_work() && only_our_threads()) {
-        thread_.box->woke_up();
-        return false;
+    if (until == clock::time_point::max() && expected == 0 && !uv_has_work()) {
+        if (woken_) {
+            until = now() + patience;
+            woken_ = false;
+        } else if (only_our_threads()) {
+            thread_.box->woke_up();
+            return false;
+        }
     }
     if (wait_for_events(until) == -EINTR) on_signal();
     return true;

@@ -37,7 +37,8 @@ private:
 
     thread& thread_;
     int set_ = -1;
-    int wake_ = -1;  // eventfd, edge-triggered and never read
+    int wake_ = -1;      // eventfd, edge-triggered and never read
+    bool woken_ = false;  // by another thread, since this last looked whether there is one
     std::unique_ptr<uv_loop_t> loop_;
 };
 

@@ -26,7 +26,7 @@ void wake_next(fd_entry& e, std::uint32_t events) noexcept {
     for (fd_waiter* w = e.first; w; w = w->after()) {
         if (w->consumes && (w->interest & events)) {
             e.take_out(*w);
-            w->grant();
+            w->grant_and_wake();
             return;
         }
     }
@@ -55,7 +55,7 @@ void closing(int fd) noexcept {
     while (fd_waiter* w = e->first) {
         e->take_out(*w);
         w->closed = true;
-        w->grant();
+        w->grant_and_wake();
     }
 }
 
@@ -78,7 +78,7 @@ void on_edge(std::uint64_t cookie, std::uint32_t events) noexcept {
         fd_waiter* next = w->after();
         if ((for_all || !w->consumes) && (w->interest & events)) {
             e->take_out(*w);
-            w->grant();
+            w->grant_and_wake();
         }
         w = next;
     }

@@ -36,7 +36,14 @@ void* wait_list::first_item() const noexcept { return first_ ? first_->item : nu
 void wait_list::grant_first() noexcept {
     waiter& w = *first_;
     remove(w);
-    w.grant();
+    owes_wakes_ |= w.grant();
+}
+
+void wait_list::unlock_and_wake() noexcept {
+    owes_wakes_ = false;
+    lock_.unlock();
+    // Whoever has been granted something may destroy the list now.
+    mailbox::wake_owed();
 }
 
 wait_end wait_list::wait(deadline by, const char* what, const void* on, void* item, bool interruptible) {

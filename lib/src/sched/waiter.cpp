@@ -14,17 +14,19 @@ void waiter::arrive() noexcept {
     wake();
 }
 
-void waiter::grant() noexcept {
+bool waiter::grant() noexcept {
     thread* here = this_thread_if_any();
     if (here && here->box == home) {
         now = grant_status::granted;
-        return wake();
+        wake();
+        return false;
     }
     now = grant_status::posted;
     mailbox* to = home;
     to->add_ref();
-    to->post(*this);  // from here on the node is its owner's
+    const bool owes = to->post_and_owe(*this);  // from here on the node is its owner's
     to->release();
+    return owes;
 }
 
 void waiter::await_delivery(scheduler& sched) {

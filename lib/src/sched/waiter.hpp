@@ -21,8 +21,13 @@ struct waiter : mail {
 
     virtual ~waiter() = default;
 
-    /// Under the list's lock, with the node taken out: wakes the fiber, on its own thread or by a post.
-    void grant() noexcept;
+    /// Under the list's lock, with the node taken out: makes the fiber ready, on its own thread or by a post.
+    /// @returns whether mailbox::wake_owed() is due once the lock has been let go
+    [[nodiscard]] bool grant() noexcept;
+    /// For locks that nobody wants who is woken.
+    void grant_and_wake() noexcept {
+        if (grant()) mailbox::wake_owed();
+    }
 
     /// The granting thread lets go of the node only when the mail has arrived: waits for that.
     void await_delivery(scheduler& sched);

@@ -72,7 +72,7 @@ struct imap_state {
     }
 
     semaphore untaken;  // results that may still be computed ahead
-    queue<task<R>> arrived{std::numeric_limits<std::size_t>::max()};
+    queue<task<R>> arrived{unbounded};
     std::unordered_map<std::uint64_t, task<R>> running;  // those that come in no order
     bool all_started = false;
 };

@@ -45,7 +45,11 @@ public:
     wait_list& operator=(const wait_list&) = delete;
 
     void lock() noexcept { lock_.lock(); }
-    void unlock() noexcept { lock_.unlock(); }
+    /// Threads that sleep and have been granted something are woken once the lock is free, since they may want it.
+    void unlock() noexcept {
+        if (owes_wakes_) [[unlikely]] unlock_and_wake();
+        else lock_.unlock();
+    }
 
     // The rest is called with the lock held.
 
@@ -76,10 +80,12 @@ public:
 
 private:
     void destroyed_with_waiters() noexcept;
+    void unlock_and_wake() noexcept;
 
     waiter* first_ = nullptr;
     waiter* last_ = nullptr;
     small_lock lock_;
+    bool owes_wakes_ = false;  // false whenever the lock is free
 };
 
 }  // namespace weft::detail
