@@ -1,5 +1,5 @@
 /// @file bench.hpp
-/// What the microbenchmarks share: CPU time, pinning, and a table whose rows are measured in turn.
+/// What the microbenchmarks share: time, pinning, and a table whose rows are measured in turn.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +11,8 @@ namespace bench {
 
 /// CPU time of the process so far, in ns.
 double cpu_ns();
+/// Wall time from some start, in ns.
+double wall_ns();
 
 namespace detail {
 template <unsigned Frames, class F>
@@ -42,7 +44,12 @@ public:
     /// @param baseline  this row gets a column of ratios to it
     void add(std::string name, std::function<double()> sample, bool baseline = false);
 
-    /// Reads --rounds N, --only TEXT, --cpu N and --list, pins the process, measures and prints.
+    /// A row that several threads work on: not pinned, compared with parallel baselines only.
+    /// @param sample    measures once and returns ns of wall time per operation, of all threads together
+    void add_parallel(std::string name, std::function<double()> sample, bool baseline = false);
+
+    /// Reads --rounds N, --only TEXT, --cpu N and --list, pins the process but for parallel rows, measures and
+    /// prints.
     /// @returns the exit status for main()
     int run(int argc, char** argv, const char* operation);
 
@@ -51,6 +58,7 @@ private:
         std::string name;
         std::function<double()> sample;
         bool baseline;
+        bool parallel;
         std::vector<double> ns{};  // one a round
     };
 

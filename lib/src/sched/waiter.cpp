@@ -14,6 +14,10 @@ void waiter::grant() noexcept {
         scheduler::here().unpark(token);
         return;
     }
+    post();
+}
+
+void waiter::post() noexcept {
     now = grant_status::posted;
     mailbox* to = home;
     to->add_ref();

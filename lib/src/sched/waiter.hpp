@@ -34,6 +34,9 @@ struct waiter : mail {
     waiter* next = nullptr;
     grant_status now = grant_status::waiting;
 
+protected:
+    void post() noexcept;
+
 private:
     void arrive() noexcept override;
 };

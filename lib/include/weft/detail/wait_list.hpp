@@ -11,6 +11,7 @@
 
 namespace weft::detail {
 
+struct place;
 struct waiter;
 
 /// For a wait that answered with a kill, once it has cleaned up: throws fiber_exit, or what was sent to the
@@ -71,6 +72,8 @@ public:
     }
 
 private:
+    friend place;
+
     void destroyed_with_waiters() noexcept;
     void append(waiter& w) noexcept;
     void remove(waiter& w) noexcept;
