@@ -2,6 +2,7 @@
 /// Everything but the shim: weft/monkey.hpp and weft/shim.hpp are asked for by name.  Floor: kit.
 #pragma once
 
+#include <weft/condition.hpp>
 #include <weft/context_var.hpp>
 #include <weft/deadline.hpp>
 #include <weft/error.hpp>
@@ -13,7 +14,9 @@
 #include <weft/message.hpp>
 #include <weft/mutex.hpp>
 #include <weft/queue.hpp>
+#include <weft/recursive_mutex.hpp>
 #include <weft/semaphore.hpp>
+#include <weft/shared_mutex.hpp>
 #include <weft/stack.hpp>
 #include <weft/stop_iteration.hpp>
 #include <weft/task.hpp>
