@@ -1,5 +1,4 @@
 // What a lock costs that nobody else wants, and what passes through one that two sides want all the time.
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -9,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <type_traits>
 
 #include <weft/weft.hpp>
 
@@ -38,12 +38,18 @@ double alone() {
     return alone([&] { lock.lock(); }, [&] { lock.unlock(); });
 }
 
+template <class Mutex>
+double alone_shared() {
+    Mutex lock;
+    return alone([&] { lock.lock_shared(); }, [&] { lock.unlock_shared(); });
+}
+
 // What is guarded: three words of a line of their own.
 struct guarded {
     alignas(64) std::array<long, 3> words{};
 };
 
-// A fixed time in which two sides pass through short sections; each sixty-fourth or so holds the lock across a yield.
+// A fixed time in which two sides pass through short sections, one in `yields_every` of which yields inside.
 template <class Lock, class Unlock, class Yield>
 class contest {
 public:
@@ -123,7 +129,7 @@ auto contest_of(Mutex& lock, long yields_every) {
     return contest{yields_every, [&lock] { lock.lock(); }, [&lock] { lock.unlock(); }, yield};
 }
 
-// A semaphore of one permit, as a lock.
+// Semaphores of one permit, as locks.
 struct permit {
     weft::semaphore gate{1};
     void lock() { gate.acquire(); }
@@ -167,6 +173,12 @@ int main(int argc, char** argv) {
     table.add("mutex", alone<weft::mutex>);
     table.add("std::binary_semaphore", alone<std_permit>);
     table.add("semaphore", alone<permit>);
+    table.add("std::recursive_mutex", alone<std::recursive_mutex>);
+    table.add("recursive_mutex", alone<weft::recursive_mutex>);
+    table.add("std::shared_mutex, to write", alone<std::shared_mutex>);
+    table.add("shared_mutex, to write", alone<weft::shared_mutex>);
+    table.add("std::shared_mutex, to read", alone_shared<std::shared_mutex>);
+    table.add("shared_mutex, to read", alone_shared<weft::shared_mutex>);
     add_contested(table, 0);
     add_contested(table, 64);
     return table.run(argc, argv, "section");

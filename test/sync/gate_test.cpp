@@ -135,6 +135,63 @@ TASK_TEST("within a hub a permit that is given back goes to who waits, not to wh
     CHECK(order == expected);
 }
 
+TASK_TEST("who has neither waited nor yielded in its section may lock again at once, until it does") {
+    weft::mutex lock;
+    lock.lock();
+    auto quick = weft::spawn([&] {
+        const std::unique_lock first{lock};
+        CHECK(lock.locked());
+    });
+    auto busy = weft::spawn([&] {
+        lock.lock();
+        lock.unlock();
+        for (int i = 0; i < 10; ++i) {
+            CHECK_FALSE(lock.locked());  // nobody else has run
+            REQUIRE(lock.try_lock());
+            lock.unlock();
+        }
+        CHECK(lock.try_lock());
+        weft::yield();
+        lock.unlock();
+        CHECK(lock.locked());  // it is the waiter's
+        CHECK_FALSE(lock.try_lock());
+    });
+    test::settle();
+    lock.unlock();
+    bool inside = false;
+    auto waiter = weft::spawn([&] {
+        const std::lock_guard guard{lock};
+        inside = true;
+    });
+    busy.get();
+    waiter.get();
+    quick.get();
+    CHECK(inside);
+    CHECK_FALSE(lock.locked());
+}
+
+TASK_TEST("who is passed in one turn and then killed leaves the lock free, and the next one its turn") {
+    weft::semaphore gate{1};
+    gate.acquire();
+    auto busy = weft::spawn([&] {
+        gate.acquire();
+        gate.release();
+        CHECK(gate.available() == 1);
+        CHECK(gate.try_acquire());
+        gate.release();
+    });
+    auto doomed = weft::spawn([&] { gate.acquire(); });
+    auto next = weft::spawn([&] { gate.acquire(); });
+    test::settle();
+    gate.release();
+    busy.join();
+    (void)doomed.kill(weft::deadline::past());
+    doomed.join();
+    if (doomed.successful()) gate.release();
+    next.get();
+    CHECK(gate.available() == 0);
+}
+
 TASK_TEST("a running thread takes a free lock past a waiter of another hub, until that one has waited for 1 ms") {
     weft::mutex lock;
     other_hub there;

@@ -39,7 +39,7 @@ public:
     /// Releases the lock, waits for a notification, and locks again.
     /// @throws fiber_exit       the calling task was killed meanwhile; the lock is held
     /// @throws blocking_in_hub  the lock was never released
-    /// @throws anything         that lock.unlock() throws: the caller has not waited, and the lock is as unlock() left it
+    /// @throws anything         that lock.unlock() throws: the caller has not waited
     /// What lock.lock() throws but a kill cannot be survived: the program ends, as with std::condition_variable_any.
     template <class Lock>
     void wait(Lock& lock) {

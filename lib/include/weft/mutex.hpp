@@ -16,9 +16,12 @@ namespace weft {
 /// std::unique_lock and std::scoped_lock work on it.
 ///
 /// Order:     first come, first served among the tasks of a hub: unlock() hands the lock to the one that has waited
-///            longest. A running thread may take a free lock past waiters of other hubs, since a hand-over between
-///            threads costs microseconds, but only past those who have waited for less than 1 ms; after that
-///            nobody overtakes them, and unlock() hands the lock over.
+///            longest. Only a task that has neither waited nor yielded between its lock() and its unlock() may lock
+///            again at once, until it does: the one that waits could not have run before that, and it is the next then,
+///            at the latest by the unlock() after it. No loop of lock, wait, unlock keeps anybody out.
+///            A running thread may take a free lock past waiters of other hubs, since a hand-over between threads
+///            costs microseconds, but only past those who have waited for less than 1 ms; nobody overtakes
+///            them after that, and unlock() hands the lock over.
 /// Threads:   any task of any hub and any plain OS thread.
 /// Lifetime:  must outlive its waiters; destroying it while somebody waits aborts. Whoever has locked it after the
 ///            last other user may unlock and destroy it at once.

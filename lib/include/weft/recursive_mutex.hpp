@@ -16,8 +16,7 @@ namespace weft {
 /// As weft::mutex, but counts how often the fiber that holds it has locked it, and is free after as many unlock()s.
 /// Meets TimedLockable.
 ///
-/// Order:     as weft::mutex: first come, first served among the tasks of a hub; a running thread may overtake
-///            waiters of other hubs for at most 1 ms each. The holder never waits.
+/// Order:     as weft::mutex. The holder never waits.
 /// Threads:   any task of any hub and any plain OS thread. It belongs to the fiber: another task of the same thread
 ///            is kept out, where std::recursive_mutex would let it in.
 /// Lifetime:  must outlive its waiters; destroying it while somebody waits aborts. Whoever has locked it after the

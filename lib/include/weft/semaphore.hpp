@@ -13,9 +13,12 @@ namespace weft {
 /// A count of free permits; a task that finds none parks until one is given back.
 ///
 /// Order:     first come, first served among the tasks of a hub: a released permit goes to the one that has waited
-///            longest. A running thread may take a free permit past waiters of other hubs, since a hand-over between
-///            threads costs microseconds, but only past those who have waited for less than 1 ms; nobody
-///            overtakes a waiter after that.
+///            longest. Only a task that has neither waited nor yielded between taking a permit and giving it back may
+///            take it again at once, until it does: the one that waits could not have run before that, and is the
+///            next then, at the latest by the release() after it.
+///            A running thread may take a free permit past waiters of other hubs, since a hand-over between threads
+///            costs microseconds, but only past those who have waited for less than 1 ms; nobody overtakes them
+///            after that.
 /// Threads:   any task of any hub and any plain OS thread may call anything at any time.
 /// Lifetime:  must outlive its waiters; destroying it while somebody waits aborts.
 /// Cancel:    both waiting calls are cancellation points; a cancelled waiter holds no permit, and one that was

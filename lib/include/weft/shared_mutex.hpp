@@ -74,8 +74,8 @@ private:
     // With waiters_' lock held and the state waited for.
     void serve(std::uint64_t state) noexcept;
 
-    // The number of readers times `reader`, `writer` while somebody writes, and `waited` while somebody waits: the state
-    // is then changed under waiters_' lock only. Otherwise each call is one compare-exchange.
+    // The number of readers times `reader`, `writer` while somebody writes, and `waited` while somebody waits: the
+    // state is then changed under waiters_' lock only. Otherwise each call is one compare-exchange.
     static constexpr std::uint64_t waited = 1, writer = 2, reader = 4;
 
     std::atomic<std::uint64_t> state_{0};

@@ -12,7 +12,9 @@ void place::serve(wait_list& list) noexcept {
 
 void place::nudge() noexcept {
     nudged = true;
-    post();
+    const thread* const here = this_thread_if_any();
+    if (here && here->box == home) scheduler::here().unpark(token);
+    else post();
 }
 
 place_end place::park(wait_list& list, parking& pause) noexcept {
@@ -24,10 +26,11 @@ place_end place::park(wait_list& list, parking& pause) noexcept {
         cause = sched.park_now(pause);
         if (cause != wake::unparked) {
             list.lock();
-            if (now == grant_status::waiting) return cause == wake::timed_out ? place_end::timed_out : place_end::killed;
+            if (now == grant_status::waiting && !served)
+                return cause == wake::timed_out ? place_end::timed_out : place_end::killed;
             list.unlock();
         }
-        WEFT_CHECK(now != grant_status::waiting, "a waiter was woken by nobody");
+        WEFT_CHECK(now != grant_status::waiting || nudged, "a waiter was woken by nobody");
     } else {
         list.unlock();
     }

@@ -25,15 +25,15 @@ struct place : waiter {
 
     /// Takes it out of the list and wakes it.
     void serve(wait_list& list) noexcept;
-    /// Wakes it where it is; for another thread's, once.
+    /// Wakes it where it is, once until it has looked.
     void nudge() noexcept;
 
     /// Parks, giving up the lock, unless it has been granted meanwhile; would_park() has allowed it.
     place_end park(wait_list& list, parking& pause) noexcept;
 
     bool strict = false;  // nobody may overtake it
-    bool nudged = false;  // its mail is on the way, or arrived and not yet seen
-    bool served = false;  // granted while it was nudged: that mail wakes it
+    bool nudged = false;  // it has been woken, and has not looked yet
+    bool served = false;  // granted while it was nudged, which wakes it
 };
 
 }  // namespace weft::detail

@@ -1,4 +1,4 @@
-#include <weft/detail/gate.hpp>
+#include "sync/gate.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -27,27 +27,17 @@ void pause_for(int turns) noexcept {
 
 }  // namespace
 
-bool gate::take_open(thread& t) noexcept {
-    std::uint64_t seen = state_.load(std::memory_order_relaxed);
-    while (seen >= one && (seen & open)) {
-        const void* const there = waiting_thread_.load(std::memory_order_relaxed);
-        if (there == t.box || there == this) return false;
-        if (state_.compare_exchange_weak(seen, seen - one, std::memory_order_acquire, std::memory_order_relaxed)) {
-            last_taker_.store(&t, std::memory_order_relaxed);
-            return true;
-        }
-    }
-    return false;
-}
-
-// Whoever is on the way will look; a giver with waiters of its own serves them first.
-bool gate::give_open() noexcept {
-    std::uint64_t seen = waited | open;
-    if (state_.load(std::memory_order_relaxed) != seen) return false;
-    const thread* const t = this_thread_if_any();
-    const void* const there = waiting_thread_.load(std::memory_order_relaxed);
-    if (there == this || (t && there == t->box)) return false;
-    return state_.compare_exchange_strong(seen, one | waited | open, std::memory_order_release, std::memory_order_relaxed);
+// For a section that began in this turn: its thread goes on as if nobody waited, as long as nobody else has run.
+bool gate::leave_to_pass(const thread* t, std::uint64_t state) noexcept {
+    if (state / one != 1 || !t || nudged_ > 0 || waiters_.empty()) return false;
+    if (waiting_thread_.load(std::memory_order_relaxed) != t->box) return false;
+    if (last_taker_.load(std::memory_order_relaxed) != t) return false;
+    if (taken_in_.load(std::memory_order_relaxed) != t->turn) return false;
+    place::first(waiters_)->nudge();
+    ++nudged_;
+    passing_in_.store(t->turn, std::memory_order_relaxed);
+    state_.store(one | waited | passing, std::memory_order_release);
+    return true;
 }
 
 bool gate::spin(thread& t) noexcept {
@@ -56,23 +46,24 @@ bool gate::spin(thread& t) noexcept {
     for (int turns = 1; turns <= longest_spin; turns *= 2) {
         if (state_.load(std::memory_order_relaxed) % one == waited) return false;
         pause_for(turns);
-        if (take_unwaited(t) || take_open(t)) return true;
+        if (take_unwaited(t) || take_past(t)) return true;
     }
     return false;
 }
 
 std::uint64_t gate::close() noexcept {
     std::uint64_t seen = state_.load(std::memory_order_acquire);
-    while ((seen & (waited | open)) != waited) {
-        const std::uint64_t closed = (seen | waited) & ~open;
-        if (state_.compare_exchange_weak(seen, closed, std::memory_order_acquire, std::memory_order_acquire)) return closed;
+    while (seen % one != waited) {
+        const std::uint64_t closed = seen / one * one | waited;
+        if (state_.compare_exchange_weak(seen, closed, std::memory_order_acquire, std::memory_order_acquire))
+            return closed;
     }
     return seen;
 }
 
 // With no permit and nobody waiting, the bit stays: often the next one is about to wait.
 void gate::settle(std::uint64_t state) noexcept {
-    state &= ~(waited | open);
+    state = state / one * one;
     if (!waiters_.empty()) state |= nudged_ > 0 && strict_ == 0 && state <= one ? waited | open : waited;
     else if (state == 0) state = waited;
     state_.store(state, std::memory_order_release);
@@ -144,20 +135,20 @@ std::uint64_t gate::serve(std::uint64_t state, const mailbox* here) noexcept {
 }
 
 void gate::give_slowly(std::uint64_t permits) noexcept {
-    if (permits == 1 && give_open()) return;
     const thread* const t = this_thread_if_any();
     waiters_.lock();
-    settle(serve(close() + permits * one, t ? t->box : nullptr));
+    const std::uint64_t state = close() + permits * one;
+    if (!leave_to_pass(t, state)) settle(serve(state, t ? t->box : nullptr));
     waiters_.unlock();
 }
 
 bool gate::try_slowly(thread& t) noexcept {
     if (state_.load(std::memory_order_relaxed) < one) return false;
-    if (take_open(t)) return true;
+    if (take_past(t)) return true;
     waiters_.lock();
     const std::uint64_t state = close();
     const bool taken = state >= one && turn_of(t.box, nullptr);
-    if (taken) last_taker_.store(&t, std::memory_order_relaxed);
+    if (taken) note_taker(t);
     settle(taken ? state - one : state);
     waiters_.unlock();
     return taken;
@@ -168,11 +159,11 @@ bool gate::take_slowly(thread& t, deadline by, const char* what, const void* on)
     parking pause{what, on};
     pause.by = by;
     const bool may_wait = by.when() != clock::time_point::min() && !t.unwinding;
-    if (take_open(t) || (may_wait && spin(t))) return true;
+    if (may_wait && spin(t)) return true;
     waiters_.lock();
     const std::uint64_t state = close();
     if (state >= one && turn_of(t.box, nullptr)) {
-        last_taker_.store(&t, std::memory_order_relaxed);
+        note_taker(t);
         settle(state - one);
         waiters_.unlock();
         return true;
@@ -210,7 +201,7 @@ bool gate::queue_up(thread& t, std::uint64_t state, parking& pause) {
         place_end end = pause.cause == wake::killed ? place_end::killed : place_end::timed_out;
         if (parks) end = me.park(waiters_, pause);
         if (end == place_end::granted) {
-            last_taker_.store(&t, std::memory_order_relaxed);
+            note_taker(t);
             return true;
         }
         if (end == place_end::granted_killed) {
@@ -224,7 +215,7 @@ bool gate::queue_up(thread& t, std::uint64_t state, parking& pause) {
         const bool taken = !over && state >= one && turn_of(me.home, &me);
         if (over || taken) {
             leave(me);
-            if (taken) last_taker_.store(&t, std::memory_order_relaxed);
+            if (taken) note_taker(t);
             settle(serve(taken ? state - one : state, me.home));
             waiters_.unlock();
             if (end == place_end::killed) exit_fiber();

@@ -2,7 +2,7 @@
 
 #include <weft/error.hpp>
 
-#include "sched/scheduler.hpp"
+#include "sync/gate.hpp"
 
 namespace weft {
 
@@ -31,7 +31,7 @@ void mutex::unlock() {
         throw lock_misuse("weft: unlock() of a mutex that the caller does not hold; whoever locks it unlocks it");
     }
     owner_.store(0, std::memory_order_relaxed);
-    gate_.give_only();
+    gate_.give_only(t);
 }
 
 }  // namespace weft

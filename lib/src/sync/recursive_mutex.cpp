@@ -2,7 +2,7 @@
 
 #include <weft/error.hpp>
 
-#include "sched/scheduler.hpp"
+#include "sync/gate.hpp"
 
 namespace weft {
 
@@ -34,12 +34,12 @@ void recursive_mutex::unlock() {
     detail::thread& t = detail::this_thread();
     if (owner_.load(std::memory_order_relaxed) != t.current->block->id) [[unlikely]] {
         if (t.unwinding) return;  // its lock() could not wait for it any more
-        throw lock_misuse("weft: unlock() of a recursive mutex that the caller does not hold; each lock() is taken back "
-                          "by one unlock() of the same task");
+        throw lock_misuse("weft: unlock() of a recursive mutex that the caller does not hold; each lock() is "
+                          "taken back by one unlock() of the same task");
     }
     if (--depth_ > 0) return;
     owner_.store(0, std::memory_order_relaxed);
-    gate_.give_only();
+    gate_.give_only(t);
 }
 
 std::size_t recursive_mutex::depth() const noexcept {

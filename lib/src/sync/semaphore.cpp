@@ -1,6 +1,6 @@
 #include <weft/semaphore.hpp>
 
-#include "sched/scheduler.hpp"
+#include "sync/gate.hpp"
 
 namespace weft {
 

@@ -13,7 +13,8 @@ std::uint64_t self() { return detail::this_thread().current->block->id; }
 
 bool shared_mutex::try_lock() noexcept {
     std::uint64_t nobody = 0;
-    if (!state_.compare_exchange_strong(nobody, writer, std::memory_order_acquire, std::memory_order_relaxed)) return false;
+    if (!state_.compare_exchange_strong(nobody, writer, std::memory_order_acquire, std::memory_order_relaxed))
+        return false;
     owner_.store(self(), std::memory_order_relaxed);
     return true;
 }
@@ -40,8 +41,8 @@ bool shared_mutex::try_lock_until(deadline by) {
 bool shared_mutex::try_lock_shared_until(deadline by) {
     if (try_lock_shared()) return true;
     if (owner_.load(std::memory_order_relaxed) == self())
-        throw lock_misuse("weft: the caller has locked this shared mutex for writing and would wait for itself to read; "
-                          "unlock() first");
+        throw lock_misuse("weft: the caller has locked this shared mutex for writing and would wait for itself to "
+                          "read; unlock() first");
     return wait_for_turn(by, false);
 }
 
@@ -94,6 +95,7 @@ void shared_mutex::serve(std::uint64_t state) noexcept {
     while (const auto* const writes = static_cast<const bool*>(waiters_.first_item())) {
         if (state & writer || (*writes && state >= reader)) break;
         state += *writes ? writer : reader;
+        state_.store(state, std::memory_order_release);  // whoever is let in may run, and leave, at once
         waiters_.grant_first();
     }
     state = waiters_.empty() ? state & ~waited : state | waited;
@@ -116,12 +118,13 @@ void shared_mutex::unlock() {
     detail::thread& t = detail::this_thread();
     if (owner_.load(std::memory_order_relaxed) != t.current->block->id) [[unlikely]] {
         if (t.unwinding) return;  // its lock() could not wait for it any more
-        throw lock_misuse("weft: unlock() of a shared mutex that the caller has not locked for writing; a share is given "
-                          "back by unlock_shared()");
+        throw lock_misuse("weft: unlock() of a shared mutex that the caller has not locked for writing; a share is "
+                          "given back by unlock_shared()");
     }
     owner_.store(0, std::memory_order_relaxed);
     std::uint64_t seen = writer;
-    if (!state_.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed)) leave_slowly(writer);
+    if (!state_.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed))
+        leave_slowly(writer);
 }
 
 void shared_mutex::unlock_shared() {
@@ -134,7 +137,8 @@ void shared_mutex::unlock_shared() {
     }
     std::uint64_t seen = state_.load(std::memory_order_relaxed);
     while (seen >= reader && !(seen & waited))
-        if (state_.compare_exchange_weak(seen, seen - reader, std::memory_order_release, std::memory_order_relaxed)) return;
+        if (state_.compare_exchange_weak(seen, seen - reader, std::memory_order_release, std::memory_order_relaxed))
+            return;
     if (seen < reader)
         throw lock_misuse("weft: unlock_shared() of a shared mutex of which nobody has a share; who has locked it for "
                           "writing calls unlock()");

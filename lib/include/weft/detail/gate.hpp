@@ -16,9 +16,10 @@ struct place;
 struct thread;
 class mailbox;
 
-/// Order:    first come, first served among the fibers of one thread. A running thread may take a free permit past
-///           waiters of other threads until these have waited for `patience`, each by its own hub's clock; from then
-///           on nobody overtakes them, and give() hands the permit over.
+/// Order:    first come, first served among the fibers of one thread, but that who takes a permit and gives it back
+///           without letting another fiber run may do so again, until it does: who waits could not have run, either.
+///           A running thread may take a free permit past waiters of other threads until these have waited for
+///           `patience`, each by its own hub's clock; from then on nobody overtakes them, and give() hands over.
 /// Threads:  any.
 /// Lifetime: give() touches nothing once the permit can be taken, but for the list's lock, which ~wait_list() takes.
 ///           Whoever has taken a permit may destroy the gate at once.
@@ -31,51 +32,34 @@ public:
     gate& operator=(const gate&) = delete;
 
     /// One permit if it is the caller's turn and one is free; never parks.
-    bool try_take(thread& t) noexcept { return take_unwaited(t) || try_slowly(t); }
+    bool try_take(thread& t) noexcept;
 
     /// One permit, waiting for it. @returns false on time-out, and where a kill cannot throw; nothing is taken then
     /// @param what, on  for reports, as wait_list::wait() takes them
-    bool take(thread& t, deadline by, const char* what, const void* on) {
-        return take_unwaited(t) || take_slowly(t, by, what, on);
-    }
+    bool take(thread& t, deadline by, const char* what, const void* on);
 
-    void give(std::uint64_t permits) noexcept {
-        std::uint64_t seen = state_.load(std::memory_order_relaxed);
-        while (seen % one == 0)
-            // Release: what the giver wrote before is the next taker's to see.
-            if (state_.compare_exchange_weak(seen, seen + permits * one, std::memory_order_release, std::memory_order_relaxed))
-                return;
-        give_slowly(permits);
-    }
+    void give(std::uint64_t permits) noexcept;
     /// give(1) by the holder of the only permit.
-    void give_only() noexcept {
-        std::uint64_t seen = 0;
-        if (!state_.compare_exchange_strong(seen, one, std::memory_order_release, std::memory_order_relaxed)) [[unlikely]]
-            give_slowly(1);
-    }
+    void give_only(const thread& t) noexcept;
 
     std::uint64_t free() const noexcept { return state_.load(std::memory_order_relaxed) / one; }
 
 private:
     // The state is the number of free permits times `one`, with these bits.
-    //   neither: nobody waits; permits come and go by one compare-exchange.
-    //   waited:  somebody waits, or did; the state is changed under waiters_' lock only.
-    //   both:    somebody waits and is on the way to what is free, nobody has waited for long: threads without
-    //            a waiter of their own here take a permit and give the only one by a compare-exchange.
-    static constexpr std::uint64_t waited = 1, open = 2, one = 4;
+    //   none:        nobody waits; permits come and go by one compare-exchange.
+    //   waited:      somebody waits, or did; the state is changed under waiters_' lock only.
+    //   and open:    somebody is on the way to what is free, and nobody has waited for long: threads without a waiter
+    //                of their own here take a permit and give the only one by a compare-exchange.
+    //   or passing:  the only permit is free, a waiter is ready to look for it, and all waiters are of its thread:
+    //                that thread does so as long as its turn is `passing_in_`.
+    static constexpr std::uint64_t waited = 1, open = 2, passing = 4, one = 8;
 
-    bool take_unwaited(thread& t) noexcept {
-        std::uint64_t seen = state_.load(std::memory_order_relaxed);
-        // Acquire: what the giver of this permit wrote before is visible.
-        while (seen >= one && seen % one == 0)
-            if (state_.compare_exchange_weak(seen, seen - one, std::memory_order_acquire, std::memory_order_relaxed)) {
-                last_taker_.store(&t, std::memory_order_relaxed);
-                return true;
-            }
-        return false;
-    }
-    bool take_open(thread& t) noexcept;
-    bool give_open() noexcept;
+    void note_taker(const thread& t) noexcept;
+    bool take_unwaited(thread& t) noexcept;
+    bool may_pass(const thread* t, std::uint64_t state) const noexcept;
+    bool take_past(thread& t) noexcept;
+    bool give_past(const thread* t) noexcept;
+    bool leave_to_pass(const thread* t, std::uint64_t state) noexcept;
     bool try_slowly(thread& t) noexcept;
     bool take_slowly(thread& t, deadline by, const char* what, const void* on);
     bool queue_up(thread& t, std::uint64_t state, parking& pause);
@@ -94,7 +78,9 @@ private:
     void be_strict(place& p) noexcept;
 
     std::atomic<std::uint64_t> state_;
-    std::atomic<const void*> last_taker_{nullptr};  // the thread; a hint whether it pays to spin
+    std::atomic<const void*> last_taker_{nullptr};  // a thread, and its turn then
+    std::atomic<std::uint64_t> taken_in_{0};
+    std::atomic<std::uint64_t> passing_in_{0};
     // The mailbox of the thread that all waiters belong to, or `this` for several; valid while somebody waits. A
     // thread that does not find itself here has no waiter in the list, since it alone could have put one in.
     std::atomic<const void*> waiting_thread_{nullptr};
