@@ -20,7 +20,7 @@ namespace {
 
 struct options {
     long rounds = 7;
-    int cpu = -1;  // -1: none named
+    int cpu = -1;  // -1: the last one allowed
     std::string only;
     bool list = false;
 };
@@ -57,24 +57,32 @@ options parse(int argc, char** argv) {
     return chosen;
 }
 
-// Pins the process to `cpu`, or to the last CPU it may use. Returns that CPU.
-int pin(int cpu) {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) {
-        throw std::system_error{errno, std::generic_category(), "sched_getaffinity"};
+// The CPUs that the process may use, and the one among them for what is measured alone.
+struct places {
+    cpu_set_t all;
+    cpu_set_t one;
+    int cpu;
+
+    // `cpu` -1: the last one allowed.
+    explicit places(int chosen) : cpu{chosen} {
+        if (sched_getaffinity(0, sizeof all, &all) != 0) {
+            throw std::system_error{errno, std::generic_category(), "sched_getaffinity"};
+        }
+        for (int i = CPU_SETSIZE - 1; cpu < 0; --i) {
+            if (CPU_ISSET(i, &all)) {
+                cpu = i;
+            }
+        }
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
     }
-    for (int i = CPU_SETSIZE - 1; cpu < 0; --i) {
-        if (CPU_ISSET(i, &set)) {
-            cpu = i;
+
+    void stay_on(const cpu_set_t& set) const {
+        if (sched_setaffinity(0, sizeof set, &set) != 0) {
+            throw std::system_error{errno, std::generic_category(), "pinning to CPU " + std::to_string(cpu)};
         }
     }
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    if (sched_setaffinity(0, sizeof set, &set) != 0) {
-        throw std::system_error{errno, std::generic_category(), "pinning to CPU " + std::to_string(cpu)};
-    }
-    return cpu;
-}
+};
 
 // What all CPUs together have run, and what the host took from them, in ns.
 double machine_busy_ns() {
@@ -127,15 +135,20 @@ int ratio_width(const std::string& baseline) {
 }  // namespace
 
 double cpu_ns() { return clock_ns(CLOCK_PROCESS_CPUTIME_ID); }
-
 double wall_ns() { return clock_ns(CLOCK_MONOTONIC); }
 
 void table::add(std::string name, std::function<double()> sample, bool baseline) {
-    rows_.push_back({std::move(name), std::move(sample), baseline});
+    rows_.push_back({std::move(name), std::move(sample), baseline, false});
 }
 
-void table::print(const std::string& unit) const {
-    std::printf("%-46s %-28s", "row", unit.c_str());
+void table::add_parallel(std::string name, std::function<double()> sample, bool baseline) {
+    rows_.push_back({std::move(name), std::move(sample), baseline, true});
+}
+
+void table::print(const char* operation) const {
+    const bool any_parallel = std::any_of(rows_.begin(), rows_.end(), [](const row& r) { return r.parallel; });
+    const std::string unit = any_parallel ? "ns per " : "CPU ns per ";
+    std::printf("%-46s %-28s", "row", (unit + operation).c_str());
     for (const row& base : rows_) {
         if (base.baseline) {
             std::printf(" %-*s", ratio_width(base.name), ("/ " + base.name).c_str());
@@ -148,6 +161,10 @@ void table::print(const std::string& unit) const {
             if (!base.baseline) {
                 continue;
             }
+            if (base.parallel != r.parallel) {
+                std::printf(" %-*s", ratio_width(base.name), "-");
+                continue;
+            }
             std::vector<double> ratios;
             for (std::size_t i = 0; i < r.ns.size(); ++i) {
                 ratios.push_back(r.ns[i] / base.ns[i]);
@@ -158,7 +175,7 @@ void table::print(const std::string& unit) const {
     }
 }
 
-int table::run(int argc, char** argv, const char* operation, timing how) try {
+int table::run(int argc, char** argv, const char* operation) try {
     const options chosen = parse(argc, argv);
     std::erase_if(rows_,
                   [&](const row& r) { return !r.baseline && r.name.find(chosen.only) == std::string::npos; });
@@ -168,23 +185,23 @@ int table::run(int argc, char** argv, const char* operation, timing how) try {
         }
         return 0;
     }
-    const bool pinned = how == timing::cpu || chosen.cpu >= 0;
-    const std::string where = pinned ? " on CPU " + std::to_string(pin(chosen.cpu)) : ", not pinned";
+    const places where{chosen.cpu};
     const double started = wall_ns();
     const double busy = machine_busy_ns();
     const double own = cpu_ns();
     for (long round = 0; round < chosen.rounds; ++round) {
         for (row& r : rows_) {
+            where.stay_on(r.parallel && chosen.cpu < 0 ? where.all : where.one);
             r.ns.push_back(r.sample());
         }
     }
     const double wall = wall_ns() - started;
     const double foreign = std::max(0.0, machine_busy_ns() - busy - (cpu_ns() - own)) / wall;
-    print((how == timing::cpu ? "CPU ns per " : "wall ns per ") + std::string{operation});
+    print(operation);
     std::printf(
-        "%ld rounds%s; median (min-max); ratios within a round. "
+        "%ld rounds on CPU %d; median (min-max); ratios within a round. "
         "Others used %.0f %% of a CPU meanwhile%s\n",
-        chosen.rounds, where.c_str(), foreign * 100, foreign > 0.12 ? ": too noisy to quote." : ".");
+        chosen.rounds, where.cpu, foreign * 100, foreign > 0.12 ? ": too noisy to quote." : ".");
     return std::fflush(stdout) == 0 ? 0 : 1;
 } catch (const std::exception& failed) {
     std::fprintf(stderr, "%s: %s\n", argv[0], failed.what());

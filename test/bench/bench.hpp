@@ -1,5 +1,5 @@
 /// @file bench.hpp
-/// What the microbenchmarks share: clocks, pinning, and a table whose rows are measured in turn.
+/// What the microbenchmarks share: time, pinning, and a table whose rows are measured in turn.
 #pragma once
 
 #include <cstddef>
@@ -11,12 +11,8 @@ namespace bench {
 
 /// CPU time of the process so far, in ns.
 double cpu_ns();
-
-/// Time that passes, in ns from some start.
+/// Wall time from some start, in ns.
 double wall_ns();
-
-/// What a table compares: CPU time, the process on one CPU; or wall time, its threads on any unless --cpu says which.
-enum class timing { cpu, wall };
 
 namespace detail {
 template <unsigned Frames, class F>
@@ -44,23 +40,29 @@ void down(F f) {
 /// down for a while slows all rows down, and a ratio compares two samples of the same round.
 class table {
 public:
-    /// @param sample    measures once and returns ns per operation
+    /// @param sample    measures once and returns CPU ns per operation
     /// @param baseline  this row gets a column of ratios to it
     void add(std::string name, std::function<double()> sample, bool baseline = false);
 
-    /// Reads --rounds N, --only TEXT, --cpu N and --list, pins the process, measures and prints.
+    /// A row that several threads work on: not pinned unless --cpu says where, compared with parallel baselines only.
+    /// @param sample    measures once and returns ns of wall time per operation, of all threads together
+    void add_parallel(std::string name, std::function<double()> sample, bool baseline = false);
+
+    /// Reads --rounds N, --only TEXT, --cpu N and --list, pins the process but for parallel rows, measures and
+    /// prints.
     /// @returns the exit status for main()
-    int run(int argc, char** argv, const char* operation, timing how = timing::cpu);
+    int run(int argc, char** argv, const char* operation);
 
 private:
     struct row {
         std::string name;
         std::function<double()> sample;
         bool baseline;
+        bool parallel;
         std::vector<double> ns{};  // one a round
     };
 
-    void print(const std::string& unit) const;
+    void print(const char* operation) const;
 
     std::vector<row> rows_;
 };

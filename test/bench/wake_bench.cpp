@@ -147,14 +147,14 @@ const auto in_a_task = [](auto side) { weft::spawn(side).get(); };
 
 int main(int argc, char** argv) {
     bench::table table;
-    table.add(
+    table.add_parallel(
         "two eventfds, two threads", [] { return ping_pong<eventfd_flag>(in_the_thread, in_the_thread); }, true);
-    table.add("two eventfds in epoll sets, two threads",
+    table.add_parallel("two eventfds in epoll sets, two threads",
               [] { return ping_pong<epoll_flag>(in_the_thread, in_the_thread); });
-    table.add("std::condition_variable, two threads",
+    table.add_parallel("std::condition_variable, two threads",
               [] { return ping_pong<condvar_flag>(in_the_thread, in_the_thread); });
-    table.add("weft::event, tasks of two hubs", [] { return ping_pong<weft_flag>(in_a_task, in_a_task); });
-    table.add("weft::event, a task and a plain thread",
+    table.add_parallel("weft::event, tasks of two hubs", [] { return ping_pong<weft_flag>(in_a_task, in_a_task); });
+    table.add_parallel("weft::event, a task and a plain thread",
               [] { return ping_pong<weft_flag>(in_a_task, in_the_thread); });
-    return table.run(argc, argv, "round trip", bench::timing::wall);
+    return table.run(argc, argv, "round trip");
 }

@@ -4,17 +4,20 @@
 #include <mutex>
 #include <thread>
 
-#include <weft/channel.hpp>
 #include <weft/async_result.hpp>
-#include <weft/event.hpp>
-#include <weft/joinable_queue.hpp>
 #include <weft/barrier.hpp>
 #include <weft/bounded_semaphore.hpp>
+#include <weft/channel.hpp>
+#include <weft/condition.hpp>
+#include <weft/event.hpp>
+#include <weft/joinable_queue.hpp>
 #include <weft/latch.hpp>
 #include <weft/mutex.hpp>
 #include <weft/once.hpp>
 #include <weft/queue.hpp>
+#include <weft/recursive_mutex.hpp>
 #include <weft/semaphore.hpp>
+#include <weft/shared_mutex.hpp>
 
 #include "support/sanitizers.hpp"
 #include "support/task_test.hpp"
@@ -97,24 +100,99 @@ HUB_TEST("a mutex may be destroyed by whoever unlocks it last") {
     static std::atomic<int> destroyed;
     destroyed = 0;
     const auto leave = [](shared& s) {
+namespace {
+/// An object that two threads use and the last one destroys.
+template <class Lock>
+struct shared {
+    Lock lock;
+    int users = 2;
+    static inline std::atomic<int> destroyed;
+    void leave() {
         bool last;
         {
-            const std::lock_guard guard{s.lock};
-            last = --s.users == 0;
+            const std::lock_guard guard{lock};
+            last = --users == 0;
         }
         if (!last) return;
-        delete &s;
+        delete this;
         ++destroyed;
-    };
+    }
+};
+
+template <class Lock>
+int destroyed_by_the_last() {
+    shared<Lock>::destroyed = 0;
     {
-        const auto other = made_servant<shared>(leave);
+        const auto other = made_servant<shared<Lock>>([](shared<Lock>& s) { s.leave(); });
         for (int i = 0; i < rounds; ++i) {
-            auto* s = new shared;
+            auto* s = new shared<Lock>;
             other->hand(*s);
-            leave(*s);
+            s->leave();
         }
     }
-    CHECK(destroyed == rounds);
+    return shared<Lock>::destroyed;
+}
+
+/// The object is locked when another thread gets it, which unlocks it. Whoever waited for that destroys it.
+template <class Lock>
+struct lent {
+    Lock lock;
+    std::atomic<int> stage{0};
+};
+
+template <class Lock>
+void destroy_when_handed_over() {
+    const auto holder = made_servant<lent<Lock>>([](lent<Lock>& l) {
+        l.lock.lock();
+        l.stage = 1;
+        // The other one parks or spins meanwhile, as it happens.
+        for (int i = 0; i < l.stage * 200; ++i) std::atomic_signal_fence(std::memory_order_seq_cst);
+        l.lock.unlock();
+    });
+    for (int i = 0; i < rounds; ++i) {
+        const auto l = std::make_unique<lent<Lock>>();
+        holder->hand(*l);
+        while (l->stage == 0) std::this_thread::yield();
+        l->lock.lock();
+        l->lock.unlock();
+    }
+}
+
+}  // namespace
+
+HUB_TEST("a mutex may be destroyed by whoever unlocks it last") {
+    CHECK(destroyed_by_the_last<weft::mutex>() == rounds);
+    destroy_when_handed_over<weft::mutex>();
+}
+
+HUB_TEST("a recursive mutex may be destroyed by whoever unlocks it last") {
+    CHECK(destroyed_by_the_last<weft::recursive_mutex>() == rounds);
+    destroy_when_handed_over<weft::recursive_mutex>();
+}
+
+HUB_TEST("a shared mutex may be destroyed by whoever unlocks it last") {
+    CHECK(destroyed_by_the_last<weft::shared_mutex>() == rounds);
+    destroy_when_handed_over<weft::shared_mutex>();
+}
+
+HUB_TEST("a condition may be destroyed by whoever returns from wait()") {
+    struct lent_condition {
+        weft::mutex lock;
+        weft::condition changed;
+        bool done = false;
+    };
+    const auto notifier = made_servant<lent_condition>([](lent_condition& c) {
+        const std::lock_guard guard{c.lock};
+        c.done = true;
+        c.changed.notify_one();
+    });
+    for (int i = 0; i < rounds; ++i) {
+        const auto c = std::make_unique<lent_condition>();
+        notifier->hand(*c);
+        std::unique_lock guard{c->lock};
+        c->changed.wait(guard, [&] { return c->done; });
+        guard.unlock();
+    }
 }
 
 HUB_TEST("a semaphore may be destroyed by whoever acquired what was released last") {

@@ -2,19 +2,23 @@
 /// Counting semaphore for tasks and threads.  Floor: sync.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
-#include <cstdint>
 
 #include <weft/deadline.hpp>
-#include <weft/detail/wait_list.hpp>
+#include <weft/detail/export.hpp>
+#include <weft/detail/gate.hpp>
 
 namespace weft {
 
 /// A count of free permits; a task that finds none parks until one is given back.
 ///
-/// Order:     first come, first served: a released permit goes to whoever has waited longest, and nobody
-///            overtakes a waiter.
+/// Order:     first come, first served among the tasks of a hub: a released permit goes to the one that has waited
+///            longest. Only a task that has neither waited nor yielded between taking a permit and giving it back may
+///            take it again at once, until it does: the one that waits could not have run before that, and is the
+///            next then, at the latest by the release() after it.
+///            A running thread may take a free permit past waiters of other hubs, since a hand-over between threads
+///            costs microseconds, but only past those who have waited for less than 1 ms; nobody overtakes them
+///            after that.
 /// Threads:   any task of any hub and any plain OS thread may call anything at any time.
 /// Lifetime:  must outlive its waiters; destroying it while somebody waits aborts.
 /// Cancel:    both waiting calls are cancellation points; a cancelled waiter holds no permit, and one that was
@@ -23,7 +27,7 @@ namespace weft {
 class WEFT_API semaphore {
 public:
     /// @param permits  free permits at the start
-    constexpr explicit semaphore(std::size_t permits) noexcept : state_{static_cast<std::int64_t>(permits)} {}
+    constexpr explicit semaphore(std::size_t permits) noexcept : gate_{permits} {}
     semaphore(const semaphore&) = delete;
     semaphore& operator=(const semaphore&) = delete;
 
@@ -31,7 +35,7 @@ public:
     /// @throws fiber_exit  the calling task was killed while it waited
     void acquire() { (void)try_acquire_until(deadline::never()); }
 
-    /// Takes one permit if one is free and nobody waits; never parks.
+    /// Takes one permit if one is free and those who wait, if any, may be overtaken; never parks.
     [[nodiscard]] bool try_acquire() noexcept;
 
     /// Takes one permit if one comes free before `by`. A deadline already past never parks.
@@ -43,15 +47,10 @@ public:
     void release(std::size_t count = 1) noexcept;
 
     /// Permits free now, for logs and tests; stale after the next switch.
-    [[nodiscard]] std::size_t available() const noexcept;
+    [[nodiscard]] std::size_t available() const noexcept { return gate_.free(); }
 
 private:
-    void release_to_waiter() noexcept;
-
-    // >= 0: free permits, nobody waits.  < 0: minus the number of waiters, no permit is free; changed only
-    // under waiters_' lock then. One compare-exchange each way while nobody waits.
-    std::atomic<std::int64_t> state_;
-    detail::wait_list waiters_;
+    detail::gate gate_;
 };
 
 }  // namespace weft

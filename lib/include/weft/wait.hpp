@@ -1,5 +1,5 @@
 /// @file weft/wait.hpp
-/// Waiting for several things: tasks, events, results, permits.  Floor: sched.
+/// Waiting for several things: tasks, events, results.  Floor: sched.
 #pragma once
 
 #include <concepts>
@@ -18,8 +18,8 @@
 
 namespace weft {
 
-/// What wait() and its kin wait for: a task (until it has ended), an event (until it is set), an async_result (until it is
-/// set), a semaphore (until it has a permit; none is taken), or a pointer to one of them.
+/// What wait() and its kin wait for: a task (until it has ended), an event or a latch, an async_result (until it is
+/// set), or a pointer to one of them.
 template <class W>
 concept waitable = requires(const task<typename W::result>& t, const W& w) { t == w; } ||
                    detail::watch_access::offers<W> ||

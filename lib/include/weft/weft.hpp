@@ -6,6 +6,7 @@
 #include <weft/barrier.hpp>
 #include <weft/bounded_semaphore.hpp>
 #include <weft/channel.hpp>
+#include <weft/condition.hpp>
 #include <weft/context_var.hpp>
 #include <weft/deadline.hpp>
 #include <weft/error.hpp>
@@ -26,7 +27,9 @@
 #include <weft/pool.hpp>
 #include <weft/priority_queue.hpp>
 #include <weft/queue.hpp>
+#include <weft/recursive_mutex.hpp>
 #include <weft/semaphore.hpp>
+#include <weft/shared_mutex.hpp>
 #include <weft/stack.hpp>
 #include <weft/stop_iteration.hpp>
 #include <weft/task.hpp>

@@ -97,6 +97,7 @@ struct thread {
     };
 
     record* current;
+    std::uint64_t turn = 1;  // counts parks, yields and ends of tasks
     mailbox* box;  // claimed by end blocks, counted by others
     thread_words words;
     std::uint8_t slow = 0;

@@ -132,6 +132,7 @@ record& scheduler::next_turn(const record& me) noexcept {
 [[gnu::noinline]] void scheduler::switch_away(record& me) noexcept {
     record& next = next_turn(me);
     next.state = run_state::free;
+    ++thread_.turn;
     if (&next == &me) return;
     if (thread_.slow & thread::traced) [[unlikely]] thread_.note_origin();
     thread_.current = &next;
@@ -283,6 +284,7 @@ void scheduler::wake_idlers() noexcept {
 
 record& scheduler::after(record& ended) noexcept {
     --tasks_;
+    ++thread_.turn;
     ended.state = run_state::dead;
     ended.unlink();
     return thread_.unwinding ? thread_.main : next_turn(ended);

@@ -21,6 +21,10 @@ bool waiter::grant() noexcept {
         wake();
         return false;
     }
+    post();
+}
+
+void waiter::post() noexcept {
     now = grant_status::posted;
     mailbox* to = home;
     to->add_ref();

@@ -40,6 +40,9 @@ struct waiter : mail {
     waiter* next = nullptr;
     grant_status now = grant_status::waiting;
 
+protected:
+    void post() noexcept;
+
 private:
     void wake() noexcept;
     void arrive() noexcept override;

@@ -11,6 +11,7 @@
 
 namespace weft::detail {
 
+struct place;
 struct waiter;
 
 /// For a wait that was interrupted, once it has cleaned up: throws what interrupts the fiber (fiber_exit, timed_out, or
@@ -79,6 +80,8 @@ public:
     void remove(waiter& w) noexcept;
 
 private:
+    friend place;
+
     void destroyed_with_waiters() noexcept;
     void unlock_and_wake() noexcept;
 
