@@ -1,13 +1,23 @@
 #include "contract/contract.hpp"
 
+#include <mutex>
 #include <utility>
 
+#include <weft/async_result.hpp>
+#include <weft/bounded_semaphore.hpp>
+#include <weft/channel.hpp>
+#include <weft/condition.hpp>
 #include <weft/event.hpp>
+#include <weft/future.hpp>
 #include <weft/group.hpp>
+#include <weft/joinable_queue.hpp>
+#include <weft/latch.hpp>
 #include <weft/mutex.hpp>
 #include <weft/pool.hpp>
 #include <weft/queue.hpp>
+#include <weft/recursive_mutex.hpp>
 #include <weft/semaphore.hpp>
+#include <weft/shared_mutex.hpp>
 #include <weft/task.hpp>
 #include <weft/wait.hpp>
 
@@ -156,6 +166,129 @@ std::unique_ptr<waiting_call> end_of_group() {
         [](members& m) { return static_cast<int>(m.group.join()); });
 }
 
+std::unique_ptr<waiting_call> outcome() {
+    using result = weft::async_result<int>;
+    return std::make_unique<call_on<result>>(
+        everybody, [](result& r, weft::deadline by) { return r.get(by) != nullptr; }, [](result& r) { r.set(1); },
+        [](result& r) { return r.get(); });
+}
+
+std::unique_ptr<waiting_call> outcome_of_future() {
+    struct both {
+        weft::promise<int> promise;
+        weft::future<int> future = promise.get_future();
+    };
+    return std::make_unique<call_on<both>>(
+        everybody, [](both& b, weft::deadline by) { return b.future.wait(by); }, [](both& b) { b.promise.set(1); },
+        [](both& b) { return b.future.get(); });
+}
+
+std::unique_ptr<waiting_call> open_latch() {
+    using weft::latch;
+    return std::make_unique<call_on<latch>>(
+        everybody, [](latch& l, weft::deadline by) { return l.wait(by); }, [](latch& l) { l.count_down(); },
+        [](latch& l) { return static_cast<int>(l.try_wait()); }, 1);
+}
+
+std::unique_ptr<waiting_call> bounded_permits() {
+    struct all_taken {
+        weft::bounded_semaphore s{100};
+        all_taken() {
+            for (int i = 0; i < 100; ++i) s.acquire();
+        }
+    };
+    return std::make_unique<call_on<all_taken>>(
+        one, [](all_taken& a, weft::deadline by) { return a.s.try_acquire_until(by); },
+        [](all_taken& a) { a.s.release(); }, [](all_taken& a) { return static_cast<int>(a.s.available()); });
+}
+
+// A writer holds it.
+std::unique_ptr<waiting_call> shared_lock() {
+    using state = held<weft::shared_mutex>;
+    return std::make_unique<call_on<state>>(
+        everybody,
+        [](state& h, weft::deadline by) {
+            if (!h.lock.try_lock_shared_until(by)) return false;
+            h.lock.unlock_shared();
+            return true;
+        },
+        [](state& h) { h.go.set(); },
+        [](state& h) {
+            h.holder.join();
+            if (!h.lock.try_lock_shared()) return 0;
+            h.lock.unlock_shared();
+            return 1;
+        });
+}
+
+// The condition keeps nothing: what it tells of is a count beside it.
+std::unique_ptr<waiting_call> told_of() {
+    struct guarded {
+        weft::mutex lock;
+        weft::condition changed;
+        int there = 0;
+    };
+    return std::make_unique<call_on<guarded>>(
+        one,
+        [](guarded& g, weft::deadline by) {
+            std::unique_lock hold{g.lock};
+            if (!g.changed.wait_until(hold, by, [&] { return g.there > 0; })) return false;
+            --g.there;
+            return true;
+        },
+        [](guarded& g) {
+            const std::lock_guard hold{g.lock};
+            ++g.there;
+            g.changed.notify_one();
+        },
+        [](guarded& g) { return g.there; });
+}
+
+std::unique_ptr<waiting_call> all_items_done() {
+    using queue = weft::joinable_queue<int>;
+    struct unfinished {
+        queue q{10};
+        unfinished() { q.put(1); }
+    };
+    return std::make_unique<call_on<unfinished>>(
+        everybody, [](unfinished& u, weft::deadline by) { return u.q.join(by); },
+        [](unfinished& u) {
+            (void)u.q.get();
+            u.q.task_done();
+        },
+        [](unfinished& u) { return static_cast<int>(u.q.join(past)); });
+}
+
+// Of a rendezvous what is left is who stands on the other side.
+std::unique_ptr<waiting_call> taken_from_channel() {
+    struct side {
+        weft::channel<int> c;
+        weft::group putters;
+    };
+    return std::make_unique<call_on<side>>(
+        one, [](side& s, weft::deadline by) { return s.c.get(by).has_value(); },
+        [](side& s) { s.putters.spawn([&s] { s.c.put(1); }); },
+        [](side& s) {
+            int count = 0;
+            while (s.c.try_get()) ++count;
+            return count;
+        });
+}
+
+std::unique_ptr<waiting_call> room_in_pool() {
+    struct full {
+        weft::pool p{3};
+        weft::semaphore ends{0};
+        full() {
+            for (int i = 0; i < 3; ++i) (void)p.spawn([this] { ends.acquire(); });
+        }
+        ~full() noexcept(false) { ends.release(1000); }
+    };
+    return std::make_unique<call_on<full>>(
+        one, [](full& f, weft::deadline by) { return static_cast<bool>(f.p.try_spawn(by, [&f] { f.ends.acquire(); })); },
+        [](full& f) { f.ends.release(); }, [](full& f) { return static_cast<int>(f.p.free_count()); });
+}
+
 }  // namespace
 
 const std::vector<kind>& all() {
@@ -166,6 +299,17 @@ const std::vector<kind>& all() {
         {"mutex::lock", exclusive<weft::mutex>},
         {"queue::get", item},
         {.name = "queue::put", .make = room_in_queue, .granted_is_done = true},
+        {"bounded_semaphore::acquire", bounded_permits},
+        {"recursive_mutex::lock", exclusive<weft::recursive_mutex>},
+        {"shared_mutex::lock", exclusive<weft::shared_mutex>},
+        {"shared_mutex::lock_shared", shared_lock},
+        {"condition::wait", told_of},
+        {"latch::wait", open_latch},
+        {"async_result::get", outcome},
+        {"future::wait", outcome_of_future},
+        {"joinable_queue::join", all_items_done},
+        {"channel::get", taken_from_channel},
+        {"pool::spawn", room_in_pool},
         {"task::join", end_of_task},
         {"task::get", result_of_task},
         {"group::join", end_of_group},

@@ -124,6 +124,8 @@ public:
     pointer value() const noexcept { return successful() ? address() : pointer{}; }
 
 private:
+    friend struct detail::watch_access;
+
     template <class U>
     void store(U&& value) {
         if constexpr (std::is_reference_v<T>) value_.emplace(std::addressof(value));

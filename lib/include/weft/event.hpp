@@ -9,10 +9,6 @@
 
 namespace weft {
 
-namespace detail {
-struct watch_access;
-}
-
 /// Unset or set; wait() returns at once while it is set.
 ///
 /// Order:     set() wakes all waiters, longest wait first. set() followed at once by clear() still wakes them,

@@ -95,6 +95,7 @@ private:
     template <class>
     friend class promise;
     friend detail::future_value;
+    friend struct detail::watch_access;
 
     explicit future(std::shared_ptr<detail::future_state<T>> state) noexcept : state_{std::move(state)} {}
 

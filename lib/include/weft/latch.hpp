@@ -53,6 +53,9 @@ public:
     }
 
 private:
+    friend struct detail::watch_access;
+    bool watch_ready() const noexcept { return try_wait(); }
+
     std::atomic<std::ptrdiff_t> count_;  // becomes 0 under waiters_' lock; at 0 from the start, or above, without
     mutable detail::wait_list waiters_;
 };

@@ -203,21 +203,8 @@ task<detail::spawned_t<F, A...>> spawn(F&& function, A&&... args) {
     return spawn(fiber_options{}, std::forward<F>(function), std::forward<A>(args)...);
 }
 
-/// The same, but `function` is not called before `at`; the task can be joined and killed meanwhile. Equal times: in the
-/// order of these calls. gevent: gevent.spawn_later
-template <class F, class... A>
-    requires std::invocable<std::decay_t<F>, std::decay_t<A>...>
-task<detail::spawned_t<F, A...>> spawn_later(const fiber_options& options, deadline at, F&& function, A&&... args) {
-    return spawn(options, detail::delayed<std::decay_t<F>>{at, std::forward<F>(function)}, std::forward<A>(args)...);
-}
-
-template <class F, class... A>
-    requires std::invocable<std::decay_t<F>, std::decay_t<A>...>
-task<detail::spawned_t<F, A...>> spawn_later(deadline at, F&& function, A&&... args) {
-    return spawn_later(fiber_options{}, at, std::forward<F>(function), std::forward<A>(args)...);
-}
-
 }  // namespace weft
 
+#include <weft/spawn_later.hpp>
 #include <weft/task_hooks.hpp>
 #include <weft/wait.hpp>

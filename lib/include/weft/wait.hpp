@@ -18,8 +18,8 @@
 
 namespace weft {
 
-/// What wait() and its kin wait for: a task (until it has ended), an event or a latch, an async_result (until it is
-/// set), or a pointer to one of them.
+/// What wait() and its kin wait for: a task (until it has ended), an event or a latch (until it is set, or open), an
+/// async_result or a future (until it has an outcome), or a pointer to one of them.
 template <class W>
 concept waitable = requires(const task<typename W::result>& t, const W& w) { t == w; } ||
                    detail::watch_access::offers<W> ||

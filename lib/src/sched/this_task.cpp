@@ -1,7 +1,7 @@
 #include <weft/this_task.hpp>
 
-#include <weft/detail/task_block.hpp>
 #include <weft/fiber.hpp>
+#include <weft/spawn_later.hpp>
 
 #include "sched/cancel.hpp"
 #include "sched/scheduler.hpp"

@@ -48,6 +48,9 @@ protected:
     void publish_error(std::exception_ptr error) noexcept;
 
 private:
+    friend watch_access;
+    bool watch_ready() const noexcept { return ready(); }
+
     enum class stage : std::uint8_t { unset, claimed, has_value, has_error };
 
     void publish(stage outcome) noexcept;

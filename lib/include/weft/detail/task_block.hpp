@@ -130,27 +130,6 @@ private:
 template <class F, class... A>
 using spawned_t = std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>;
 
-/// A function that the task starts only at some time; until then it counts as not started.
-template <class F>
-struct delayed {
-    deadline at;
-    F function;
-
-    template <class... A>
-    decltype(auto) operator()(A&&... args) && {
-        wait();
-        return std::invoke(std::move(function), std::forward<A>(args)...);
-    }
-
-private:
-    void wait() const;
-};
-WEFT_API void sleep_unstarted(deadline at);
-template <class F>
-void delayed<F>::wait() const {
-    sleep_unstarted(at);
-}
-
 /// How every task comes into being. Block is derived from task_result.
 template <class Block, class F, class... A>
 handle<Block> make_task(handle<Block> block, const fiber_options& options, F&& function, A&&... args) {

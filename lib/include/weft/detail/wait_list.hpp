@@ -13,6 +13,7 @@ namespace weft::detail {
 
 struct place;
 struct waiter;
+struct watch_access;
 
 /// For a wait that was interrupted, once it has cleaned up: throws what interrupts the fiber (fiber_exit, timed_out, or
 /// what stands for them). Returns only while another exception is in flight, where nothing may be thrown.

@@ -34,18 +34,25 @@ private:
     std::unique_ptr<inside> in_;
 };
 
-/// What may be watched: tasks, and classes that befriend this and have a member waiters_ and a function watch_ready().
+/// What may be watched: tasks, and classes that befriend this and have a member waiters_ and a function watch_ready(), or
+/// a function named() that gives such a thing.
 struct watch_access {
     template <class W>
-    static void add(watch_set& set, const W& thing) {
-        set.add(const_cast<wait_list&>(thing.waiters_),
-                [](const void* at) { return static_cast<const W*>(at)->watch_ready(); }, &thing);
-    }
-    template <class W>
-    static constexpr bool offers = requires(const W& thing) {
+    static constexpr bool has_list = requires(const W& thing) {
         thing.waiters_;
         thing.watch_ready();
     };
+    template <class W>
+    static constexpr bool offers = has_list<W> || requires(const W& thing) { thing.named(); };
+
+    template <class W>
+    static void add(watch_set& set, const W& thing) {
+        if constexpr (has_list<W>)
+            set.add(const_cast<wait_list&>(thing.waiters_),
+                    [](const void* at) { return static_cast<const W*>(at)->watch_ready(); }, &thing);
+        else
+            add(set, thing.named());
+    }
 };
 
 }  // namespace weft::detail
