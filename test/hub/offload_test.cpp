@@ -4,6 +4,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include <weft/task.hpp>
 #include <weft/this_task.hpp>
 
+#include "support/no_threads.hpp"
 #include "support/sanitizers.hpp"
 #include "support/task_test.hpp"
 #include "support/when_destroyed.hpp"
@@ -33,6 +35,17 @@ struct limited {
 };
 
 }  // namespace
+
+// The first test: later the pool has a thread that can do the work.
+HUB_TEST("without any thread it throws, and nothing has been called") {
+    bool called = false;
+    {
+        const test::no_threads refused;
+        CHECK_THROWS_AS(weft::offload([&] { called = true; }), std::system_error);
+    }
+    CHECK_FALSE(called);
+    CHECK(weft::offload([] { return 1; }) == 1);
+}
 
 HUB_TEST("the function runs on another thread, and its value comes back") {
     const auto here = std::this_thread::get_id();
