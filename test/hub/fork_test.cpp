@@ -14,6 +14,7 @@
 
 #include <weft/event.hpp>
 #include <weft/hub.hpp>
+#include <weft/offload.hpp>
 #include <weft/task.hpp>
 #include <weft/this_task.hpp>
 
@@ -195,6 +196,23 @@ HUB_TEST("a pool that had threads in the parent makes new ones in the child") {
     }
     CHECK(exited_with(end_of(child), 7));
     CHECK(job());
+}
+
+HUB_TEST("a forked child offloads on threads of its own, also one that a function of the pool forks") {
+    CHECK(weft::offload([] { return 1; }) == 1);
+    const pid_t child = fork_flushed();
+    if (child == 0) ::_exit(weft::offload([] { return 7; }));
+    CHECK(exited_with(end_of(child), 7));
+    const pid_t other = weft::offload([] {
+        const pid_t forked = fork_flushed();
+        if (forked == 0) {
+            int got = 0;
+            std::thread{[&] { got = weft::offload([] { return 9; }); }}.join();
+            ::_exit(got);
+        }
+        return forked;
+    });
+    CHECK(exited_with(end_of(other), 9));
 }
 
 HUB_TEST("a child's exit does not take the parent's wake-ups with it") {

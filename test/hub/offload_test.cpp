@@ -4,11 +4,11 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 #include <signal.h>
-#include <unistd.h>
 
 #include <weft/error.hpp>
 #include <weft/event.hpp>
@@ -18,7 +18,7 @@
 #include <weft/task.hpp>
 #include <weft/this_task.hpp>
 
-#include "support/forked.hpp"
+#include "support/no_threads.hpp"
 #include "support/sanitizers.hpp"
 #include "support/task_test.hpp"
 #include "support/when_destroyed.hpp"
@@ -35,6 +35,17 @@ struct limited {
 };
 
 }  // namespace
+
+// The first test: later the pool has a thread that can do the work.
+HUB_TEST("without any thread it throws, and nothing has been called") {
+    bool called = false;
+    {
+        const test::no_threads refused;
+        CHECK_THROWS_AS(weft::offload([&] { called = true; }), std::system_error);
+    }
+    CHECK_FALSE(called);
+    CHECK(weft::offload([] { return 1; }) == 1);
+}
 
 HUB_TEST("the function runs on another thread, and its value comes back") {
     const auto here = std::this_thread::get_id();
@@ -219,23 +230,6 @@ HUB_TEST("a function on the stack of a task that is unwound with its thread is w
     }}.join();
     CHECK(finished);
     CHECK(seen);
-}
-
-HUB_TEST("a forked child offloads on threads of its own, also one that a function of the pool forks") {
-    CHECK(weft::offload([] { return 1; }) == 1);
-    const pid_t child = test::fork_flushed();
-    if (child == 0) ::_exit(weft::offload([] { return 7; }));
-    CHECK(test::exited_with(test::end_of(child), 7));
-    const pid_t other = weft::offload([] {
-        const pid_t forked = test::fork_flushed();
-        if (forked == 0) {
-            int got = 0;
-            std::thread{[&] { got = weft::offload([] { return 9; }); }}.join();
-            ::_exit(got);
-        }
-        return forked;
-    });
-    CHECK(test::exited_with(test::end_of(other), 9));
 }
 
 HUB_TEST("stress: tasks of several hubs offload at once, and each gets its own value") {

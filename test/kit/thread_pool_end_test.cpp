@@ -1,4 +1,4 @@
-// What weft/thread_pool.hpp promises for the end: of a pool, of the threads around it, and in a forked child.
+// What weft/thread_pool.hpp promises for the end of a pool, and of the thread around it.
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -9,8 +9,6 @@
 #include <thread>
 #include <vector>
 
-#include <unistd.h>
-
 #include <weft/error.hpp>
 #include <weft/event.hpp>
 #include <weft/hub.hpp>
@@ -18,7 +16,6 @@
 #include <weft/this_task.hpp>
 #include <weft/thread_pool.hpp>
 
-#include "support/forked.hpp"
 #include "support/sanitizers.hpp"
 #include "support/task_test.hpp"
 #include "support/when_destroyed.hpp"
@@ -198,45 +195,6 @@ HUB_TEST("a task that a job leaves behind is unwound with the pool's thread") {
         });
     }
     CHECK(unwound);
-}
-
-// Under ThreadSanitizer the process has a thread more, and nothing can be known.
-TEST_CASE("an idle pool does not hide a deadlock, and a job that runs is none" * doctest::skip(test::under_tsan)) {
-    weft::thread_pool pool{1};
-    pool.apply([] {});
-    weft::event never, set_by_job;
-    until([&] { return pool.unfinished() == 0; });
-    CHECK_THROWS_AS(never.wait(), weft::deadlock);
-    (void)pool.spawn([&] { set_by_job.set(); });
-    CHECK_NOTHROW(set_by_job.wait());
-}
-
-HUB_TEST("a forked child's pool is empty and makes threads of its own") {
-    weft::thread_pool pool{2};
-    gate g;
-    const auto held = pool.spawn([&] { g.pass(); });
-    const auto idle = pool.spawn([] { return 1; });
-    CHECK(idle.get() == 1);
-    const pid_t child = test::fork_flushed();
-    if (child == 0) {
-        const bool empty = pool.size() == 0 && pool.unfinished() == 0 && pool.join(weft::deadline::past());
-        ::_exit(empty && pool.apply([] { return 7; }) == 7 && pool.join(5s) ? 7 : 1);
-    }
-    g.open();
-    CHECK(test::exited_with(test::end_of(child), 7));
-    held.get();
-    CHECK(pool.apply([] { return 2; }) == 2);
-}
-
-HUB_TEST("the child of a job uses the pool and ends when the job returns") {
-    weft::thread_pool pool{2};
-    const pid_t child = pool.apply([&] {
-        const pid_t forked = test::fork_flushed();
-        if (forked == 0 && pool.apply([] { return 3; }) != 3) ::_exit(1);
-        return forked;
-    });
-    CHECK(test::exited_with(test::end_of(child), 0));
-    CHECK(pool.apply([] { return 4; }) == 4);
 }
 
 HUB_TEST("stress: pools that are terminated at once give every future an outcome") {

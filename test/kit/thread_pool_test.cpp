@@ -4,8 +4,10 @@
 #include <functional>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -20,6 +22,7 @@
 #include <weft/this_task.hpp>
 #include <weft/thread_pool.hpp>
 
+#include "support/no_threads.hpp"
 #include "support/sanitizers.hpp"
 #include "support/task_test.hpp"
 #include "support/when_destroyed.hpp"
@@ -223,6 +226,36 @@ HUB_TEST("jobs block every signal, and may sleep, spawn and wait by weft") {
     });
     here.set();
     CHECK(used.get() == 6);
+}
+
+HUB_TEST("without any thread spawn() throws and nothing is taken; with one the job waits for that") {
+    weft::thread_pool pool{2, weft::clock::duration::max()};
+    bool gone = false;
+    auto held = std::make_unique<test::when_destroyed<std::function<void()>>>([&] { gone = true; });
+    {
+        const test::no_threads refused;
+        CHECK_THROWS_AS((void)pool.spawn([h = std::move(held)] {}), std::system_error);
+        CHECK(gone);
+        CHECK(pool.unfinished() == 0);
+        CHECK(pool.size() == 0);
+        pool.join();
+    }
+    gate g;
+    weft::event begun;
+    (void)pool.spawn([&] {
+        begun.set();
+        g.pass();
+    });
+    begun.wait();
+    std::optional<weft::future<int>> second;
+    {
+        const test::no_threads refused;
+        second = pool.spawn([] { return 2; });
+        CHECK_NOTHROW(pool.set_max_size(3));
+    }
+    CHECK(pool.size() == 1);
+    g.open();
+    CHECK(second->get() == 2);
 }
 
 TEST_CASE("plain threads use a pool alike") {

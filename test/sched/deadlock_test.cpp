@@ -14,6 +14,7 @@
 #include <weft/task.hpp>
 #include <weft/testing.hpp>
 #include <weft/this_task.hpp>
+#include <weft/thread_pool.hpp>
 
 #include "support/sanitizers.hpp"
 
@@ -95,4 +96,14 @@ DEADLOCK_TEST("a deadlock in a destructor during another exception does not come
 DEADLOCK_TEST("under a manual clock, a time that nobody is left to advance to is a deadlock") {
     const weft::testing::manual_clock by_hand;
     CHECK(mentions(explanation([] { weft::sleep_for(std::chrono::seconds{1}); }), "waits for a sleep"));
+}
+
+DEADLOCK_TEST("an idle pool of threads does not hide a deadlock, and while a job runs there is none") {
+    weft::thread_pool pool{1};
+    weft::event never, set_by_job;
+    pool.apply([] {});
+    while (pool.unfinished() > 0) weft::yield();
+    CHECK(mentions(explanation([&] { never.wait(); }), "waits for an event"));
+    (void)pool.spawn([&] { set_by_job.set(); });
+    CHECK_NOTHROW(set_by_job.wait());
 }

@@ -87,7 +87,8 @@ int worker_pool::submit(work& w) noexcept {
     if (counts_) count_job(1);
     const bool wanted = may_add();
     if (wanted) ++threads_, ++present_;  // the pool stays until this thread has come or failed to
-    const bool wakes = idle_ > 0;
+    const bool wakes = idle_ > waking_;  // a burst wakes each thread once, not once for each of its jobs
+    if (wakes) ++waking_;
     calls_.fetch_add(1, std::memory_order_release);
     waiters_.unlock();
     if (wakes) sys::futex_wake(calls_, 1);
@@ -202,6 +203,7 @@ bool worker_pool::rest(std::uint32_t seen) noexcept {
     const bool timed_out = sys::futex_wait(calls_, seen, for_ever ? nullptr : &limit) == -ETIMEDOUT;
     waiters_.lock();
     --idle_;
+    if (waking_ > 0) --waking_;
     const bool leaves = timed_out && !first_;
     if (leaves) --threads_;
     waiters_.unlock();
@@ -236,13 +238,6 @@ void worker_pool::close() noexcept {
     wake_all();
 }
 
-bool worker_pool::closed() const noexcept {
-    waiters_.lock();
-    const bool is = closed_;
-    waiters_.unlock();
-    return is;
-}
-
 void worker_pool::drop_queued() noexcept {
     waiters_.lock();
     work* const dropped = first_;
@@ -273,26 +268,18 @@ void worker_pool::set_limit(int most) noexcept {
     }
 }
 
-int worker_pool::limit() const noexcept {
+template <class T>
+T worker_pool::locked(const T& member) const noexcept {
     waiters_.lock();
-    const int most = limit_;
+    const T value = member;
     waiters_.unlock();
-    return most;
+    return value;
 }
 
-int worker_pool::threads() const noexcept {
-    waiters_.lock();
-    const int count = threads_;
-    waiters_.unlock();
-    return count;
-}
-
-int worker_pool::unfinished() const noexcept {
-    waiters_.lock();
-    const int count = unfinished_;
-    waiters_.unlock();
-    return count;
-}
+bool worker_pool::closed() const noexcept { return locked(closed_); }
+int worker_pool::limit() const noexcept { return locked(limit_); }
+int worker_pool::threads() const noexcept { return locked(threads_); }
+int worker_pool::unfinished() const noexcept { return locked(unfinished_); }
 
 bool worker_pool::is_on_own_thread() const noexcept {
     const auto* const me = static_cast<const worker*>(own_pool);
@@ -390,7 +377,7 @@ void worker_pool::after_fork(bool in_child) noexcept {
             auto& p = static_cast<worker_pool&>(*at);
             new (&p.waiters_) wait_list;  // its lock perhaps held, its waiters asleep, in the parent
             p.first_ = p.last_ = nullptr;
-            p.queued_ = p.unfinished_ = p.threads_ = p.present_ = p.idle_ = p.wants_room_ = 0;
+            p.queued_ = p.unfinished_ = p.threads_ = p.present_ = p.idle_ = p.waking_ = p.wants_room_ = 0;
             ++p.forks_;
         }
     }

@@ -63,6 +63,8 @@ private:
     struct waiting;
     struct worker;
 
+    template <class T>
+    T locked(const T& member) const noexcept;
     bool holds(reason what) const noexcept;
     void tell() noexcept;
     bool wait_until(reason what, deadline by, bool interruptible);
@@ -91,6 +93,7 @@ private:
     int threads_ = 0;       // that take work
     int present_ = 0;       // and those on their way out
     int idle_ = 0;          // asleep, or about to
+    int waking_ = 0;        // of these; may be less, which costs a call
     int wants_room_ = 0;    // of the waiters
     std::atomic<std::uint32_t> calls_{0};  // counts what idle threads, which sleep on it, are to look at
     std::uint32_t forks_ = 0;              // a thread that has forked is nobody's in the child
