@@ -22,5 +22,7 @@
 #include <weft/stop_iteration.hpp>
 #include <weft/task.hpp>
 #include <weft/this_task.hpp>
+#include <weft/timer.hpp>
 #include <weft/trace.hpp>
+#include <weft/watchdog.hpp>
 #include <weft/yielder.hpp>
