@@ -1,5 +1,5 @@
-// What time costs: many tasks that sleep at once, deadlines that never fire, how late a short sleep ends, and a thread's
-// first use of its hub.
+// What time costs: many tasks that sleep at once, deadlines that never fire, how late a short sleep ends, and a
+// thread's first use of its hub.
 #include <algorithm>
 #include <cerrno>
 #include <chrono>

@@ -15,6 +15,7 @@ using namespace std::chrono_literals;
 using weft::detail::deadline_node;
 using weft::detail::deadline_queue;
 using time_point = weft::clock::time_point;
+using duration = weft::clock::duration;
 
 namespace {
 
@@ -28,7 +29,7 @@ struct model {
         for (int i = 0; i < count; ++i) nodes.push_back(std::make_unique<deadline_node>());
         (void)queue.due(now);
     }
-    void insert(deadline_node& node, weft::clock::duration span) {
+    void insert(deadline_node& node, duration span) {
         node.when = now + span;
         queue.insert(node);
         truth.emplace(node.when, &node);
@@ -74,13 +75,13 @@ TEST_CASE("an empty queue has nothing due and no next") {
 }
 
 TEST_CASE("random insertions, removals and steps of time give what the model gives") {
-    const weft::clock::duration spans[] = {50ns, 3ms, 600ms, 3s, 10min, 100h};
+    const duration spans[] = {50ns, 3ms, 600ms, 3s, 10min, 100h};
     for (const unsigned seed : {1u, 2u, 3u, 4u, 5u, 6u}) {
         CAPTURE(seed);
         std::mt19937_64 random{seed};
         model m{200};
-        const auto some = [&](weft::clock::duration most) {
-            return weft::clock::duration{static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(most.count()))};
+        const auto some = [&](duration most) {
+            return duration{static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(most.count()))};
         };
         for (int step = 0; step < 20'000; ++step) {
             deadline_node& node = *m.nodes[random() % m.nodes.size()];
@@ -97,8 +98,7 @@ TEST_CASE("random insertions, removals and steps of time give what the model giv
 }
 
 TEST_CASE("equal deadlines come out in the order in which they went in, whatever is removed between") {
-    for (const weft::clock::duration span : {weft::clock::duration{0}, weft::clock::duration{10ms},
-                                             weft::clock::duration{2s}, weft::clock::duration{1h}}) {
+    for (const duration span : {duration{0}, duration{10ms}, duration{2s}, duration{1h}}) {
         model m{100};
         // Some from afar, some when it is near: they enter the heap by different ways.
         const time_point when = m.now + span;
@@ -117,11 +117,11 @@ TEST_CASE("equal deadlines come out in the order in which they went in, whatever
 
 TEST_CASE("the next deadline is told exactly if it is near, and a far one costs one vain look") {
     model m{1};
-    for (const weft::clock::duration span : {weft::clock::duration{1ns}, weft::clock::duration{1234567ns}, weft::clock::duration{500ms}}) {
+    for (const duration span : {duration{1ns}, duration{1234567ns}, duration{500ms}}) {
         m.insert(*m.nodes[0], span);
         CHECK(m.drain() == 0);
     }
-    for (const weft::clock::duration span : {weft::clock::duration{2s}, weft::clock::duration{4min}}) {
+    for (const duration span : {duration{2s}, duration{4min}}) {
         m.insert(*m.nodes[0], span);
         CHECK(m.drain() <= 1);
     }
@@ -130,7 +130,7 @@ TEST_CASE("the next deadline is told exactly if it is near, and a far one costs 
 }
 
 TEST_CASE("a jump of time over the whole wheel leaves nothing behind") {
-    for (const weft::clock::duration jump : {weft::clock::duration{3s}, weft::clock::duration{5min}, weft::clock::duration{24h * 365 * 50}}) {
+    for (const duration jump : {duration{3s}, duration{5min}, duration{24h * 365 * 50}}) {
         model m{600};
         for (std::size_t i = 0; i < m.nodes.size(); ++i) m.insert(*m.nodes[i], 470ms * static_cast<int>(i));
         m.now += jump;

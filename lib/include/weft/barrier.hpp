@@ -47,7 +47,8 @@ public:
     template <class F>
         requires std::is_invocable_v<std::decay_t<F>&>
     barrier(std::ptrdiff_t parties, F&& completion)
-        : parties_{counted(parties)}, completion_{std::make_unique<std::function<void()>>(std::forward<F>(completion))} {}
+        : parties_{counted(parties)},
+          completion_{std::make_unique<std::function<void()>>(std::forward<F>(completion))} {}
     barrier(const barrier&) = delete;
     barrier& operator=(const barrier&) = delete;
 
@@ -64,7 +65,7 @@ public:
     /// @param by  not reached by a completion function of the caller's: that runs for as long as it takes. One that has
     ///            already passed never parks
     /// @returns nothing if the deadline has passed first: the caller has not been let through, and has broken the
-    ///          barrier if it had arrived, which it has not if it only waited for an earlier phase's completion function
+    ///          barrier if it had arrived. It has not if it only waited for an earlier phase's completion function
     std::optional<std::size_t> arrive_and_wait(deadline by);
 
     /// Breaks it: those who wait and those who arrive from now on get barrier_broken. Never switches.

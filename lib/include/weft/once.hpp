@@ -53,7 +53,7 @@ private:
     void end(bool returned) noexcept;
 
     std::atomic<bool> done_{false};  // set under callers_' lock
-    std::uint64_t runner_ = 0;       // the fiber that runs its function; 0 for none. Under callers_' lock, as what follows
+    std::uint64_t runner_ = 0;       // the fiber that runs its function; 0 for none. Under callers_' lock
     detail::wait_list callers_;      // not empty only while somebody runs
 };
 

@@ -37,6 +37,8 @@
 #include <weft/this_task.hpp>
 #include <weft/thread_pool.hpp>
 #include <weft/timeout.hpp>
+#include <weft/timer.hpp>
 #include <weft/trace.hpp>
 #include <weft/wait.hpp>
+#include <weft/watchdog.hpp>
 #include <weft/yielder.hpp>
