@@ -1,5 +1,6 @@
 #include "contract/contract.hpp"
 
+#include <atomic>
 #include <mutex>
 #include <utility>
 
@@ -12,8 +13,10 @@
 #include <weft/group.hpp>
 #include <weft/joinable_queue.hpp>
 #include <weft/latch.hpp>
+#include <weft/lifo_queue.hpp>
 #include <weft/mutex.hpp>
 #include <weft/pool.hpp>
+#include <weft/priority_queue.hpp>
 #include <weft/queue.hpp>
 #include <weft/recursive_mutex.hpp>
 #include <weft/semaphore.hpp>
@@ -109,10 +112,17 @@ std::unique_ptr<waiting_call> flag_among_others() {
         [](several& s) { s.flag.set(); }, [](several& s) { return static_cast<int>(s.flag.is_set()); });
 }
 
+template <class Queue>
 std::unique_ptr<waiting_call> item() {
+    return std::make_unique<call_on<Queue>>(
+        one, [](Queue& q, weft::deadline by) { return q.get(by).has_value(); }, [](Queue& q) { q.put(1); },
+        [](Queue& q) { return static_cast<int>(q.size()); }, 100u);
+}
+
+std::unique_ptr<waiting_call> look_at_item() {
     using queue = weft::queue<int>;
     return std::make_unique<call_on<queue>>(
-        one, [](queue& q, weft::deadline by) { return q.get(by).has_value(); }, [](queue& q) { q.put(1); },
+        everybody, [](queue& q, weft::deadline by) { return q.peek(by).has_value(); }, [](queue& q) { q.put(1); },
         [](queue& q) { return static_cast<int>(q.size()); }, 100u);
 }
 
@@ -275,6 +285,32 @@ std::unique_ptr<waiting_call> taken_from_channel() {
         });
 }
 
+/// A channel, and a task that takes as many items from it as serve() finds no putter for.
+struct taking {
+    weft::channel<int> channel;
+    weft::semaphore go{0};
+    std::atomic<int> owed{0};
+    weft::task<void> taker = weft::spawn([this] {
+        for (;;) {
+            go.acquire();
+            (void)channel.get();
+            --owed;
+        }
+    });
+    ~taking() noexcept(false) { taker.kill(); }
+};
+
+std::unique_ptr<waiting_call> getter_at_channel() {
+    return std::make_unique<call_on<taking>>(
+        one, [](taking& t, weft::deadline by) { return t.channel.put(1, by); },
+        [](taking& t) {
+            if (t.channel.try_get()) return;
+            ++t.owed;
+            t.go.release();
+        },
+        [](taking& t) { return t.owed.load(); });
+}
+
 std::unique_ptr<waiting_call> room_in_pool() {
     struct full {
         weft::pool p{3};
@@ -297,8 +333,11 @@ const std::vector<kind>& all() {
         {"wait_any", flag_among_others},
         {"semaphore::acquire", permits<weft::semaphore>},
         {"mutex::lock", exclusive<weft::mutex>},
-        {"queue::get", item},
+        {"queue::get", item<weft::queue<int>>},
         {.name = "queue::put", .make = room_in_queue, .granted_is_done = true},
+        {"queue::peek", look_at_item},
+        {"lifo_queue::get", item<weft::lifo_queue<int>>},
+        {"priority_queue::get", item<weft::priority_queue<int>>},
         {"bounded_semaphore::acquire", bounded_permits},
         {"recursive_mutex::lock", exclusive<weft::recursive_mutex>},
         {"shared_mutex::lock", exclusive<weft::shared_mutex>},
@@ -309,6 +348,7 @@ const std::vector<kind>& all() {
         {"future::wait", outcome_of_future},
         {"joinable_queue::join", all_items_done},
         {"channel::get", taken_from_channel},
+        {.name = "channel::put", .make = getter_at_channel, .granted_is_done = true},
         {"pool::spawn", room_in_pool},
         {"task::join", end_of_task},
         {"task::get", result_of_task},
