@@ -66,11 +66,11 @@ public:
         detail::task_result<T>& block = named();
         if (!block.join(by)) return {};
         block.rethrow_unless_successful();
-        return detail::result_of(block);
+        return detail::pointer_to_result(block);
     }
     /// As get(deadline::past()), but null (false) also of a task that has failed or was killed.
     detail::result_pointer<T> value() const {
-        return successful() ? detail::result_of(named()) : detail::result_pointer<T>{};
+        return successful() ? detail::pointer_to_result(named()) : detail::result_pointer<T>{};
     }
 
     /// Throws fiber_exit at the wait that the task is in, or at its next one; before its first turn it never

@@ -7,14 +7,14 @@ namespace weft::detail {
 void place::serve(wait_list& list) noexcept {
     leave(list);
     if (nudged) served = true;
-    else grant();
+    else list.owes_wakes_ |= grant();
 }
 
-void place::nudge() noexcept {
+void place::nudge(wait_list& list) noexcept {
     nudged = true;
     const thread* const here = this_thread_if_any();
     if (here && here->box == home) scheduler::here().unpark(token);
-    else post();
+    else list.owes_wakes_ |= post();
 }
 
 place_end place::park(wait_list& list, parking& pause) noexcept {

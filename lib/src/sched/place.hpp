@@ -26,7 +26,7 @@ struct place : waiter {
     /// Takes it out of the list and wakes it.
     void serve(wait_list& list) noexcept;
     /// Wakes it where it is, once until it has looked.
-    void nudge() noexcept;
+    void nudge(wait_list& list) noexcept;
 
     /// Parks, giving up the lock, unless it has been granted meanwhile; would_park() has allowed it.
     place_end park(wait_list& list, parking& pause) noexcept;

@@ -4,27 +4,27 @@
 
 namespace weft::detail {
 
-void waiter::wake() noexcept {
+void waiter::rouse() noexcept {
     if (by) [[unlikely]] by->took(static_cast<watch&>(*this));
     else scheduler::here().unpark(token);
 }
 
 void waiter::arrive() noexcept {
     now = grant_status::delivered;
-    wake();
+    rouse();
 }
 
 bool waiter::grant() noexcept {
     thread* here = this_thread_if_any();
     if (here && here->box == home) {
         now = grant_status::granted;
-        wake();
+        rouse();
         return false;
     }
-    post();
+    return post();
 }
 
-void waiter::post() noexcept {
+bool waiter::post() noexcept {
     now = grant_status::posted;
     mailbox* to = home;
     to->add_ref();

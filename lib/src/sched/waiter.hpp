@@ -41,10 +41,10 @@ struct waiter : mail {
     grant_status now = grant_status::waiting;
 
 protected:
-    void post() noexcept;
+    bool post() noexcept;  // as grant()
 
 private:
-    void wake() noexcept;
+    void rouse() noexcept;
     void arrive() noexcept override;
 };
 

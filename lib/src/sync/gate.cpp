@@ -33,7 +33,7 @@ bool gate::leave_to_pass(const thread* t, std::uint64_t state) noexcept {
     if (waiting_thread_.load(std::memory_order_relaxed) != t->box) return false;
     if (last_taker_.load(std::memory_order_relaxed) != t) return false;
     if (taken_in_.load(std::memory_order_relaxed) != t->turn) return false;
-    place::first(waiters_)->nudge();
+    place::first(waiters_)->nudge(waiters_);
     ++nudged_;
     passing_in_.store(t->turn, std::memory_order_relaxed);
     state_.store(one | waited | passing, std::memory_order_release);
@@ -126,7 +126,7 @@ std::uint64_t gate::serve(std::uint64_t state, const mailbox* here) noexcept {
             grant(*p);
             state -= one;
         } else if (!p->nudged) {
-            p->nudge();
+            p->nudge(waiters_);
             ++nudged_;
         }
         p = next;

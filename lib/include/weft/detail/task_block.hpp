@@ -92,7 +92,7 @@ struct task_result<void> : task_block {
 
 /// What get() with a deadline, and value(), point to.
 template <class T>
-auto result_of(const task_result<T>& block) noexcept {
+auto pointer_to_result(const task_result<T>& block) noexcept {
     if constexpr (std::is_void_v<T>) return true;
     else if constexpr (std::is_reference_v<T>) return *block.value;
     else return std::addressof(*block.value);
