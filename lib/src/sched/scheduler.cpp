@@ -27,11 +27,8 @@ namespace {
 constexpr std::uint16_t unwinding_patience = 1000;
 
 struct hub_body final : body {
-    explicit hub_body(scheduler& s) noexcept : sched{s} {}
-    message run(message&&) override {
-        sched.run_hub();
-        return {};
-    }
+    explicit hub_body(scheduler& s) noexcept : body{nullptr}, sched{s} {}
+    void run(message&, message&) override { sched.run_hub(); }
     scheduler& sched;
 };
 
@@ -47,7 +44,6 @@ scheduler& scheduler::make(thread& t) {
 scheduler::scheduler(thread& t) : thread_{t}, driver_{make_hub_driver(t)} { make_hub(); }
 
 scheduler::~scheduler() {
-    hub_->function->~body();
     end_locals(*hub_);
     hub_->state = run_state::dead;
     sanitizer::ended(hub_->ctx.shadow);
@@ -60,26 +56,14 @@ scheduler::~scheduler() {
 }
 
 void scheduler::make_hub() {
-    handle<end_block> block{new end_block};
-    make_body<hub_body>(*block, fiber_options{.name = "hub"}, *this);
-    // Its parent is main, not whoever happened to wait first.
-    retain(*thread_.main.block);
-    release(*std::exchange(block->parent, thread_.main.block));
-    block->unwinds = false;
+    handle<end_block> block{new end_block{false}};
+    const fiber_options options{.name = "hub"};
+    make_body<hub_body>(*block, &options, *this);
     hub_ = block->rec;
     hub_->is_hub = true;
     hub_->state = run_state::hub;
     hub_->unlink();  // not unwound with the others: it ends with the scheduler
     hub_block_ = block.get();  // whose own reference is given up with the scheduler
-}
-
-void scheduler::make_ready(record& rec) noexcept {
-    rec.state = run_state::ready;
-    if (shuffle_ != 0) [[unlikely]] return queue_anywhere(rec);
-    rec.next_ready = nullptr;
-    if (last_ready_) last_ready_->next_ready = &rec;
-    else first_ready_ = &rec;
-    last_ready_ = &rec;
 }
 
 void scheduler::queue_anywhere(record& rec) noexcept {
@@ -96,36 +80,11 @@ void scheduler::queue_anywhere(record& rec) noexcept {
     if (!rec.next_ready) last_ready_ = &rec;
 }
 
-void scheduler::start(record& rec) noexcept {
-    rec.scheduled = true;
-    ++tasks_;
-    make_ready(rec);
-}
-
-record& scheduler::next_to_run() noexcept {
-    if (!first_ready_) return *hub_;
-    record& next = *first_ready_;
-    record* const second = first_ready_ = next.next_ready;
-    if (!second) {
-        last_ready_ = nullptr;
-        return next;
-    }
-    // A number: null for a main fiber that leaves its stack for the first time.
-    const auto frames = reinterpret_cast<std::uintptr_t>(second->ctx.sp);
-    for (const std::uintptr_t line : {0, 64, 128, 192}) __builtin_prefetch(reinterpret_cast<const void*>(frames + line));
-    __builtin_prefetch(second->next_ready);
-    return next;
-}
+record& scheduler::next_to_run() noexcept { return first_to_run(); }
 
 bool scheduler::time_to_poll() noexcept {
     turns_left_ = turns_between_looks;
     return now() - last_poll_ >= poll_interval;
-}
-
-// The first that is ready, or the hub if it is time to look outside.
-record& scheduler::next_turn(const record& me) noexcept {
-    const bool look_outside = --turns_left_ == 0 && time_to_poll();
-    return look_outside && !me.is_hub ? *hub_ : next_to_run();
 }
 
 // Kept out of line: its call of the jump is the one site that every parked fiber leaves and returns through.
@@ -136,7 +95,7 @@ record& scheduler::next_turn(const record& me) noexcept {
     if (&next == &me) return;
     if (thread_.slow & thread::traced) [[unlikely]] thread_.note_origin();
     thread_.current = &next;
-    switch_context(thread_.words, me.ctx, next.ctx, look_around);
+    switch_context(thread_.words, me.ctx, next.ctx, look_around, !next.entered);
 }
 
 bool scheduler::must_die() const noexcept {
@@ -225,12 +184,6 @@ void scheduler::switch_pinned(record& me) noexcept {
     }
 }
 
-void scheduler::unpark(const park_token& token) noexcept {
-    record& rec = *token.who;
-    if (rec.state != run_state::parked || rec.epoch != token.epoch) return;
-    make_ready(rec);
-}
-
 void scheduler::end_wait(record& rec, wake cause) noexcept {
     rec.waiting->cause = cause;
     make_ready(rec);
@@ -280,14 +233,6 @@ wake scheduler::idle() {
 void scheduler::wake_idlers() noexcept {
     while (auto* const node = static_cast<idler*>(idlers_.pop_front()))
         if (node->pause.who->state == run_state::parked) end_wait(*node->pause.who, wake::unparked);
-}
-
-record& scheduler::after(record& ended) noexcept {
-    --tasks_;
-    ++thread_.turn;
-    ended.state = run_state::dead;
-    ended.unlink();
-    return thread_.unwinding ? thread_.main : next_turn(ended);
 }
 
 void scheduler::expire() noexcept {

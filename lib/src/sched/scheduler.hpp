@@ -72,7 +72,10 @@ public:
     /// For token_of() before park(): the park that comes next.
     park_token next_token() const noexcept { return {thread_.current, thread_.current->epoch + 1}; }
 
-    void unpark(const park_token& token) noexcept;
+    void unpark(const park_token& token) noexcept {
+        record& rec = *token.who;
+        if (rec.state == run_state::parked && rec.epoch == token.epoch) make_ready(rec);
+    }
     /// The scopes of a fiber have changed, which may be parked.
     void rearm(record& rec) noexcept;
     /// Ends the wait of a parked fiber with this cause.
@@ -89,12 +92,28 @@ public:
     wake idle();
 
     bool anybody_ready() const noexcept { return first_ready_ != nullptr; }
-    void make_ready(record& rec) noexcept;
+    void make_ready(record& rec) noexcept {
+        rec.state = run_state::ready;
+        if (shuffle_ != 0) [[unlikely]] return queue_anywhere(rec);
+        rec.next_ready = nullptr;
+        (first_ready_ ? last_ready_->next_ready : first_ready_) = &rec;
+        last_ready_ = &rec;
+    }
     /// A task's first entry into the ready queue.
-    void start(record& rec) noexcept;
+    void start(record& rec) noexcept {
+        rec.scheduled = true;
+        ++tasks_;
+        make_ready(rec);
+    }
     void kill(record& rec, std::exception_ptr reason) noexcept;
     /// A task's function is done. @returns who goes on
-    record& after(record& ended) noexcept;
+    record& after(record& ended) noexcept {
+        --tasks_;
+        ++thread_.turn;
+        ended.state = run_state::dead;
+        ended.unlink();
+        return thread_.unwinding ? thread_.main : next_turn(ended);
+    }
 
     record& next_to_run() noexcept override;
 
@@ -129,7 +148,26 @@ private:
     static scheduler& make(thread& t);
     void make_hub();
     void call_undertaker() noexcept;
-    record& next_turn(const record& me) noexcept;
+    // The first that is ready, else the hub's fiber.
+    record& first_to_run() noexcept {
+        record* const next = first_ready_;
+        if (!next) return *hub_;
+        record* const second = first_ready_ = next->next_ready;
+        if (second) fetch_ahead(*second);
+        return *next;
+    }
+    // The same, or the hub if it is time to look outside.
+    record& next_turn(const record& me) noexcept {
+        const bool look_outside = --turns_left_ == 0 && time_to_poll();
+        return look_outside && !me.is_hub ? *hub_ : first_to_run();
+    }
+    static void fetch_ahead(const record& rec) noexcept {
+        // A number: null for a main fiber that leaves its stack for the first time.
+        const auto frames = reinterpret_cast<std::uintptr_t>(rec.ctx.sp);
+        for (const std::uintptr_t line : {0, 64, 128, 192})
+            __builtin_prefetch(reinterpret_cast<const void*>(frames + line));
+        __builtin_prefetch(rec.next_ready);
+    }
     void switch_away(record& me) noexcept;
     void switch_pinned(record& me) noexcept;
     bool time_to_poll() noexcept;
@@ -146,7 +184,7 @@ private:
     thread& thread_;
     std::unique_ptr<driver> driver_;
     record* first_ready_ = nullptr;
-    record* last_ready_ = nullptr;
+    record* last_ready_ = nullptr;  // while there is a first one
     record* hub_ = nullptr;
     end_block* hub_block_ = nullptr;  // counted
     deadline_queue deadlines_;
