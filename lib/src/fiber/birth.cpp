@@ -76,6 +76,7 @@ void* take_stack(end_block& block, const fiber_options* options, std::size_t siz
     // Every body is derived from `body` first and once, so that is where it begins.
     rec->function = reinterpret_cast<body*>(place);
     rec->block = &block;
+    rec->attention = block.unwinds ? record::special : 0;
     rec->leaps_from = &block.leapt_from;
     block.rec = rec;
     count_here(block);  // the fiber's own, until it ends
@@ -106,6 +107,8 @@ bool thread::keep_warm(record& rec) noexcept {
 
 void thread::unwarm(record& first) noexcept {
     warm = first.next_ready;
+    const auto next = reinterpret_cast<std::uintptr_t>(warm);  // a number: there may be none
+    for (const std::uintptr_t at : {0, 64, 128}) __builtin_prefetch(reinterpret_cast<const void*>(next + at));
     --warm_count;
     --first.where.of->kept;
 }

@@ -161,6 +161,7 @@ void* end_block::operator new(std::size_t size) {
         return ::operator new((size + thread::block_unit - 1) / thread::block_unit * thread::block_unit);
     void* const at = *spares;
     *spares = *static_cast<void**>(at);
+    __builtin_prefetch(*spares);
     --t.spares;
     return at;
 }

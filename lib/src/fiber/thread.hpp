@@ -44,6 +44,7 @@ struct life {
     bool ending = false;          // its function is done: nothing is thrown into the destructors that follow
     bool dropped = false;         // being unwound for want of handles: an error goes to the report
     bool entered = false;         // it has left fiber_main, into which a jump leads, not a return
+    std::uint8_t attention = 0;   // why its waits and yields have more to look at, of suspended's bits
     bool owes_exit = false;       // throws fiber_exit as it arrives, or at a later switch if it is in a destructor
     std::uint16_t eager = 0;      // calls in a row that succeeded without waiting
     std::uint16_t refused = 0;    // waits that answered a kill with an error
@@ -52,6 +53,12 @@ struct life {
 
 /// What a switch touches: one cache line.
 struct suspended : life {
+    enum : std::uint8_t {
+        special = 1,  // an explicit fiber or the hub's
+        scoped = 2,   // it has timeouts or shields
+        doomed = 4,   // killed
+    };
+
     context ctx;
     std::uint64_t epoch = 0;      // counts parks; a token of an earlier one is stale
 };
@@ -106,6 +113,7 @@ struct thread {
         traced = 2,    // set_trace()
         long_way = 4,  // Boost's jump serves, or a sanitizer is told of each switch
         careful = 8,   // the hub runs, or a fiber that is maybe nobody's
+        on_arrival = untidy | traced,
     };
 
     record* current;
@@ -168,7 +176,7 @@ struct thread {
     /// ended, unwinds orphans. All of it runs the user's code: in a fiber, not in the hub's.
     /// @throws anything  that the tracer throws
     void attend(bool thrown_at = false) {
-        if (slow & (untidy | traced)) [[unlikely]] attend_slowly(thrown_at);
+        if (slow & on_arrival) [[unlikely]] attend_slowly(thrown_at);
     }
     void add_orphan(end_block& block) noexcept {
         slow |= untidy;

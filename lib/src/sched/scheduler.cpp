@@ -61,6 +61,7 @@ void scheduler::make_hub() {
     make_body<hub_body>(*block, &options, *this);
     hub_ = block->rec;
     hub_->is_hub = true;
+    hub_->attention = record::special;
     hub_->state = run_state::hub;
     hub_->unlink();  // not unwound with the others: it ends with the scheduler
     hub_block_ = block.get();  // whose own reference is given up with the scheduler
@@ -87,20 +88,27 @@ bool scheduler::time_to_poll() noexcept {
     return now() - last_poll_ >= poll_interval;
 }
 
+void scheduler::switch_the_long_way(record& me, record& next) noexcept {
+    if (thread_.slow & thread::traced) thread_.note_origin();
+    thread_.current = &next;
+    switch_context(thread_.words, me.ctx, next.ctx, look_around, !next.entered);
+}
+
 // Kept out of line: its call of the jump is the one site that every parked fiber leaves and returns through.
 [[gnu::noinline]] void scheduler::switch_away(record& me) noexcept {
     record& next = next_turn(me);
     next.state = run_state::free;
     ++thread_.turn;
     if (&next == &me) return;
-    if (thread_.slow & thread::traced) [[unlikely]] thread_.note_origin();
-    thread_.current = &next;
-    switch_context(thread_.words, me.ctx, next.ctx, look_around, !next.entered);
-}
-
-bool scheduler::must_die() const noexcept {
-    const record& me = *thread_.current;
-    return kill_pending(me) && may_be_thrown_at(me);
+#if defined(WEFT_HAS_LEAP)
+    if ((thread_.slow & (thread::traced | thread::long_way)) == 0) [[likely]] {
+        thread_.current = &next;
+        exchange_state(thread_.words, me.ctx, next.ctx);
+        jump(&me.ctx.sp, look_around, next.ctx.sp, !next.entered);
+        return;
+    }
+#endif
+    switch_the_long_way(me, next);
 }
 
 bool scheduler::must_leave() const noexcept {
@@ -114,7 +122,7 @@ wake scheduler::refuse(record& me) noexcept {
     return wake::killed;
 }
 
-bool scheduler::would_park(parking& w) {
+bool scheduler::would_park_perhaps(parking& w) {
     record& me = *thread_.current;
     if (thread_.unwinding) {
         w.cause = refuse(me);
@@ -172,11 +180,18 @@ wake scheduler::park_now(parking& w) noexcept {
 
 // A wait keeps an explicit fiber alive; a task and main are kept by others.
 void scheduler::switch_pinned(record& me) noexcept {
-    const bool pinned = me.block->unwinds;
-    if (pinned) retain(*me.block);
+    const bool special = me.attention & record::special;
+    if (special) [[unlikely]] count_here(*me.block);
     switch_away(me);
-    if (pinned) release(*me.block);
-    thread_.mind(me);
+    if (special) [[unlikely]] {
+        release(*me.block);
+        thread_.mind(me);
+    }
+    if (thread_.slow & thread::on_arrival) [[unlikely]] attend();
+}
+
+void scheduler::attend() noexcept {
+    const record& me = *thread_.current;
     try {
         thread_.attend();
     } catch (...) {
@@ -192,15 +207,21 @@ void scheduler::end_wait(record& rec, wake cause) noexcept {
 void scheduler::kill(record& rec, std::exception_ptr reason) noexcept {
     if (!rec.killed) rec.reason = std::move(reason);
     rec.killed = true;
+    rec.attention |= record::doomed;
     if (rec.state == run_state::parked && rec.interruptible) end_wait(rec, wake::killed);
 }
 
-wake scheduler::yield() {
+wake scheduler::yield_with_care() {
     if (thread_.current->is_hub)
         throw blocking_in_hub("weft: yield() in a callback of the hub; it returns to the hub by itself");
     if (thread_.unwinding) return refuse(*thread_.current);
     if (must_leave()) return wake::killed;
     yield_on();
+    return back_from_yield();
+}
+
+wake scheduler::back_from_yield() noexcept {
+    if (thread_.slow & thread::on_arrival) attend();
     if (thread_.unwinding) return refuse(*thread_.current);
     return must_leave() ? wake::killed : wake::unparked;
 }

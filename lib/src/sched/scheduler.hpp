@@ -67,7 +67,12 @@ public:
     wake park(parking& w);
     /// The two halves of park(), for a wait that others can see before the switch: would_park() throws, or
     /// returns false with w.cause set, while nobody knows of the wait yet; park_now() then cannot fail.
-    bool would_park(parking& w);
+    bool would_park(parking& w) {
+        record& me = *thread_.current;
+        if (me.attention | thread_.unwinding | !w.by.is_never()) [[unlikely]] return would_park_perhaps(w);
+        me.interruptible = w.open = w.interruptible && may_be_thrown_at(me);
+        return true;
+    }
     wake park_now(parking& w) noexcept;
     /// For token_of() before park(): the park that comes next.
     park_token next_token() const noexcept { return {thread_.current, thread_.current->epoch + 1}; }
@@ -83,7 +88,13 @@ public:
 
     /// Lets every fiber that is ready now run before the caller runs on; at least polls now and then.
     /// @returns wake::killed if it is interrupted
-    wake yield();
+    wake yield() {
+        record& me = *thread_.current;
+        if (me.attention | thread_.unwinding) [[unlikely]] return yield_with_care();
+        make_ready(me);
+        switch_away(me);
+        return me.attention | thread_.unwinding | (thread_.slow & thread::on_arrival) ? back_from_yield() : wake::unparked;
+    }
 
     /// As yield(), but a pending kill does not keep the caller from yielding.
     void yield_on();
@@ -118,7 +129,10 @@ public:
     record& next_to_run() noexcept override;
 
     /// A kill that the running fiber must meet now: it is pending and no exception is in flight.
-    bool must_die() const noexcept;
+    bool must_die() const noexcept {
+        const record& me = *thread_.current;
+        return me.killed && me.shields == 0 && may_be_thrown_at(me);
+    }
     /// The same for an expired scope, too.
     bool must_leave() const noexcept;
 
@@ -167,8 +181,17 @@ private:
         for (const std::uintptr_t line : {0, 64, 128, 192})
             __builtin_prefetch(reinterpret_cast<const void*>(frames + line));
         __builtin_prefetch(rec.next_ready);
+        if (rec.entered) return;
+        // Its first turn begins with what lies beside its record: the function, and what leads to the block.
+        const auto* const at = reinterpret_cast<const std::byte*>(&rec);
+        for (const std::ptrdiff_t line : {-64, 64, 128}) __builtin_prefetch(at + line);
     }
+    bool would_park_perhaps(parking& w);
+    wake yield_with_care();
+    wake back_from_yield() noexcept;
     void switch_away(record& me) noexcept;
+    void switch_the_long_way(record& me, record& next) noexcept;
+    void attend() noexcept;
     void switch_pinned(record& me) noexcept;
     bool time_to_poll() noexcept;
     bool may_be_thrown_at(const record& me) const noexcept {
