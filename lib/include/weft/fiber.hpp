@@ -53,9 +53,10 @@ public:
     /// @throws std::system_error, std::bad_alloc  no memory for the stack; nothing is lost
     template <class F>
         requires(!std::same_as<std::decay_t<F>, fiber>)
-    explicit fiber(F&& function, const fiber_options& options = {}) : block_{new detail::end_block} {
-        detail::make_body<detail::fiber_body<std::decay_t<F>>>(*block_, options, std::forward<F>(function));
-    }
+    explicit fiber(F&& function) : fiber{nullptr, std::forward<F>(function)} {}
+    template <class F>
+        requires(!std::same_as<std::decay_t<F>, fiber>)
+    fiber(F&& function, const fiber_options& options) : fiber{&options, std::forward<F>(function)} {}
 
     /// Suspends the caller and runs this fiber, which receives `values`: as the parameters of its function
     /// when it starts, else as the result of the switch_to() that suspended it. Returns what is later sent to
@@ -128,6 +129,10 @@ private:
     friend fiber detail::fiber_of(detail::handle<detail::end_block>) noexcept;
     friend detail::end_block* detail::block_of(const fiber&) noexcept;
     explicit fiber(detail::handle<detail::end_block> block) noexcept : block_{std::move(block)} {}
+    template <class F>
+    fiber(const fiber_options* options, F&& function) : block_{new detail::end_block} {
+        detail::make_body<detail::fiber_body<std::decay_t<F>>>(*block_, options, std::forward<F>(function));
+    }
 
     detail::handle<detail::end_block> block_;
 };

@@ -193,14 +193,16 @@ template <class F, class... A>
     requires std::invocable<std::decay_t<F>, std::decay_t<A>...>
 task<detail::spawned_t<F, A...>> spawn(const fiber_options& options, F&& function, A&&... args) {
     using block = detail::task_result<detail::spawned_t<F, A...>>;
-    return detail::task_access::make(detail::make_task(detail::handle<block>{new block}, options, std::forward<F>(function),
+    return detail::task_access::make(detail::make_task(detail::handle<block>{new block}, &options, std::forward<F>(function),
                                                        std::forward<A>(args)...));
 }
 
 template <class F, class... A>
     requires std::invocable<std::decay_t<F>, std::decay_t<A>...>
 task<detail::spawned_t<F, A...>> spawn(F&& function, A&&... args) {
-    return spawn(fiber_options{}, std::forward<F>(function), std::forward<A>(args)...);
+    using block = detail::task_result<detail::spawned_t<F, A...>>;
+    return detail::task_access::make(detail::make_task(detail::handle<block>{new block}, nullptr, std::forward<F>(function),
+                                                       std::forward<A>(args)...));
 }
 
 }  // namespace weft

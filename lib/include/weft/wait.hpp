@@ -35,6 +35,7 @@ void watch_one(watch_set& set, const W& thing) {
         watch_access::add(set, thing);
     } else {
         auto& block = task_access::block(thing);
+        block.announce();
         set.add(block.joiners, [](const void* at) { return static_cast<const task_block*>(at)->has_ended(); },
                 static_cast<const task_block*>(&block));
     }

@@ -28,7 +28,8 @@ struct thread_words {
 
 struct context {
     void* sp = nullptr;  // first: the jump stores through the context's address
-    exception_state exceptions;
+    void* caught = nullptr;  // the exception state, packed: with errno it is two words
+    unsigned uncaught = 0;
     int error_number = 0;
     [[no_unique_address]] sanitizer::shadow shadow;
 };
@@ -38,7 +39,8 @@ void make_context(context& c, std::byte* top, std::byte* bottom) noexcept;
 
 /// Of a context that was left by a leap and begins anew: as one just made.
 inline void renew_context(context& c) noexcept {
-    c.exceptions = {};
+    c.caught = nullptr;
+    c.uncaught = 0;
     c.error_number = 0;
 #if defined(WEFT_HAS_LEAP)
     renew_frame(c.sp);
@@ -53,19 +55,19 @@ void jump_boost(context& from, context& to) noexcept;
 bool leaps() noexcept;
 
 inline void exchange_state(const thread_words& words, context& from, const context& to) noexcept {
+    const auto word = [](const void* at) { return reinterpret_cast<std::uintptr_t>(at); };
     const exception_state now = *words.exceptions;
-    const int error = *words.error_number;
+    // Mostly nobody has any, and none is remembered of the time before.
+    if (word(now.caught) | now.uncaught | word(from.caught) | from.uncaught | word(to.caught) | to.uncaught) [[unlikely]] {
+        from.caught = now.caught;
+        from.uncaught = now.uncaught;
+        words.exceptions->caught = to.caught;
+        words.exceptions->uncaught = to.uncaught;
+    }
     // Stores that change nothing would still cost store forwarding on the next load.
-    if ((from.exceptions.caught != now.caught) | (from.exceptions.uncaught != now.uncaught) |
-        (from.error_number != error)) {
-        from.exceptions = now;
-        from.error_number = error;
-    }
-    if ((to.exceptions.caught != now.caught) | (to.exceptions.uncaught != now.uncaught) |
-        (to.error_number != error)) {
-        *words.exceptions = to.exceptions;
-        *words.error_number = to.error_number;
-    }
+    const int error = *words.error_number;
+    if (from.error_number != error) from.error_number = error;
+    if (to.error_number != error) *words.error_number = to.error_number;
 }
 
 /// The same between two that have no exceptions, caught or in flight, which are not stored then.
@@ -85,15 +87,16 @@ inline void exchange_state(const thread_words& words, context& from, const conte
 /// suspended context, however it was left.
 ///
 /// switch_context ends in a return, which keeps the processor's return predictor right where both sides left
-/// through the same call site: it is inlined so that a caller has exactly one. switch_final says that nobody will
-/// ever switch to `from` again.
+/// through the same call site: it is inlined so that a caller has exactly one. Where `to` has not left through one, it
+/// is left `by_leap`. switch_final says that nobody will ever switch to `from` again.
 /// @returns the word of the switch back; 1, look_around, where Boost's jump serves, which carries none
 __attribute__((always_inline)) inline std::uintptr_t switch_context(const thread_words& words, context& from,
-                                                                    context& to, std::uintptr_t word) noexcept {
+                                                                    context& to, std::uintptr_t word,
+                                                                    [[maybe_unused]] bool by_leap = false) noexcept {
     exchange_state(words, from, to);
     sanitizer::leaving(from.shadow, to.shadow, false);
 #if defined(WEFT_HAS_LEAP)
-    if (own_jump.load(std::memory_order_relaxed)) [[likely]] word = weft_jump_ret(&from.sp, word, to.sp);
+    if (own_jump.load(std::memory_order_relaxed)) [[likely]] word = jump(&from.sp, word, to.sp, by_leap);
     else
 #endif
         jump_boost(from, to), word = 1;

@@ -35,6 +35,27 @@ namespace weft::detail {
     return arrived;
 }
 
+/// weft_jump_ret; or weft_leap, by which the caller leaves from the very place where weft_jump_ret is called: whoever
+/// resumes it may return there. Never a jump to weft_jump_ret, as the end of its caller would make it.
+[[gnu::always_inline]] inline std::uintptr_t jump(void** save, std::uintptr_t word, void* to, bool by_leap) noexcept {
+    std::uintptr_t arrived;
+    asm volatile(
+        "testb %%al, %%al\n\t"
+        "jnz 2f\n\t"
+        "call weft_jump_ret\n"
+        "1:\n\t"
+        ".subsection 1\n"
+        "2:\n\t"
+        "leaq 1b(%%rip), %%rax\n\t"
+        "pushq %%rax\n\t"
+        "jmp weft_leap\n\t"
+        ".previous"
+        : "=&a"(arrived), "+D"(save), "+S"(word), "+d"(to)
+        : "0"(by_leap)
+        : WEFT_SWITCH_CLOBBERS);
+    return arrived;
+}
+
 // Gives the frame the caller's floating point control, as making one does.
 inline void renew_frame(void* frame) noexcept {
     asm volatile("stmxcsr (%0)\n\tfnstcw 4(%0)" : : "r"(frame) : "memory");

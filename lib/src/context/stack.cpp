@@ -124,6 +124,10 @@ void stack_pool::check_size(std::size_t size) {
                                     " bytes; the size must be between 16 KiB and 1 GiB");
 }
 
+bool stack_pool::is_of_size(const stack& s, std::size_t size) noexcept {
+    return size >= min_stack_size && size <= max_stack_size && s.of->usable == usable_for(size);
+}
+
 size_class& stack_pool::class_of(std::size_t size) {
     if (size == recent_size_) return *recent_;
     check_size(size);

@@ -77,6 +77,10 @@ public:
         if (c.warm_count + c.kept < c.warm_room) [[likely]] c.warm[c.warm_count++] = s;
         else give_slowly(s);
     }
+    /// Whether take(size) could have given this one.
+    bool serves(const stack& s, std::size_t size) const noexcept {
+        return size == recent_size_ ? s.of == recent_ : is_of_size(s, size);
+    }
     /// weft::trim_stacks() for this thread.
     void trim() noexcept;
 
@@ -87,6 +91,7 @@ public:
     std::size_t slabs() const noexcept;
 
 private:
+    static bool is_of_size(const stack& s, std::size_t size) noexcept;
     size_class& class_of(std::size_t size);
     slab& ready_slab(size_class& c);
     void add_slab(size_class& c);

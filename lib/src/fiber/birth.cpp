@@ -42,41 +42,45 @@ record& new_record(thread& t, std::size_t stack_size, std::size_t size, std::siz
     auto* rec = ::new (at.record_at) record;
     rec->owner = &t;
     rec->where = where;
-    rec->stack_size = stack_size;
     rec->room = at.room;
     make_context(rec->ctx, at.room, where.bottom);
     return *rec;
 }
 
+// Null where there is too little room.
 std::byte* place_in(const record& rec, std::size_t size, std::size_t align) noexcept {
     const auto end = reinterpret_cast<std::uintptr_t>(&rec);
     auto* const at = reinterpret_cast<std::byte*>(down(end - size, std::max(align, alignof(void*))));
-    return at < rec.room ? nullptr : at;
+    const bool usual = size <= usual_body && align <= line;
+    return usual || at >= rec.room ? at : nullptr;
 }
 
 }  // namespace
 
-void* take_stack(end_block& block, const fiber_options& options, std::size_t size, std::size_t align) {
-    thread& t = *current_thread;  // the block's
-    if (t.slow & thread::untidy && !t.current->is_hub) t.tidy();
-    if (!options.name.empty()) block.name = std::make_unique<std::string>(options.name);
+void* take_stack(end_block& block, const fiber_options* options, std::size_t size, std::size_t align) {
+    thread& t = *current_thread;
+    t.adopt(block);
+    if (t.slow & thread::untidy && !t.current->is_hub) [[unlikely]] t.tidy();
+    if (options && !options->name.empty()) block.name = std::make_unique<std::string>(options->name);
+    const std::size_t stack_size = options ? options->stack_size : default_stack_size();
     record* rec = t.warm;
     std::byte* place = nullptr;
-    if (rec && rec->stack_size == options.stack_size) place = place_in(*rec, size, align);
-    if (place) {
+    if (rec && t.stacks.serves(rec->where, stack_size)) [[likely]] place = place_in(*rec, size, align);
+    if (place) [[likely]] {
         t.unwarm(*rec);
         renew_context(rec->ctx);
     } else {
-        rec = &new_record(t, options.stack_size, size, align);
+        rec = &new_record(t, stack_size, size, align);
         place = place_in(*rec, size, align);
     }
     // Every body is derived from `body` first and once, so that is where it begins.
     rec->function = reinterpret_cast<body*>(place);
     rec->block = &block;
+    rec->attention = block.unwinds ? record::special : 0;
     rec->leaps_from = &block.leapt_from;
     block.rec = rec;
     count_here(block);  // the fiber's own, until it ends
-    block.parent = t.current->block;
+    block.parent = (block.unwinds ? t.current : &t.main)->block;
     count_here(*block.parent);
     return place;
 }
@@ -103,6 +107,8 @@ bool thread::keep_warm(record& rec) noexcept {
 
 void thread::unwarm(record& first) noexcept {
     warm = first.next_ready;
+    const auto next = reinterpret_cast<std::uintptr_t>(warm);  // a number: there may be none
+    for (const std::uintptr_t at : {0, 64, 128}) __builtin_prefetch(reinterpret_cast<const void*>(next + at));
     --warm_count;
     --first.where.of->kept;
 }

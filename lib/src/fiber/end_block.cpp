@@ -13,19 +13,7 @@ constexpr auto relaxed = std::memory_order_relaxed;
 constexpr auto acquire = std::memory_order_acquire;
 constexpr auto acq_rel = std::memory_order_acq_rel;
 
-bool give_up(end_block& block) noexcept;
-
-// Not by recursion into the parent: a line of dead ones may be long.
-void destroy(end_block& block) noexcept {
-    for (end_block* at = &block; at;) {
-        end_block* const parent = std::exchange(at->parent, nullptr);
-        delete at;
-        at = parent && give_up(*parent) ? parent : nullptr;
-    }
-}
-
 bool is_owner(const thread* t, const end_block& b) noexcept { return t && t->box == b.home; }
-
 // What others have counted becomes the owner's: whoever drops one of those from now on sends a letter.
 void take_over(end_block& b) noexcept {
     if (b.shared.load(acquire) == end_block::owners_share) return;
@@ -124,9 +112,34 @@ bool give_up_elsewhere(end_block& b) noexcept {
     return last;
 }
 
-bool give_up(end_block& block) noexcept {
-    thread* t = this_thread_if_any();
+[[gnu::noinline]] bool give_up_slowly(thread* t, end_block& block) noexcept {
     return is_owner(t, block) ? give_up_here(*t, block) : give_up_elsewhere(block);
+}
+
+// Whether the caller destroys the block. What there is to think about happens once in a life.
+[[gnu::always_inline]] inline bool give_up(thread* t, end_block& block) noexcept {
+    if (is_owner(t, block)) [[likely]] {
+        const std::uint32_t held = block.local.load(relaxed);
+        if (held > 2) {
+            block.local.store(held - 1, relaxed);
+            return false;
+        }
+        if (held == 1 && !block.rec && block.shared.load(acquire) == end_block::owners_share && !t->current->is_hub)
+            return true;
+    }
+    return give_up_slowly(t, block);
+}
+
+// Not by recursion into the parent: a line of dead ones may be long.
+void destroy(thread* t, end_block& block) noexcept {
+    for (end_block* at = &block; at;) {
+        end_block* const parent = std::exchange(at->parent, nullptr);
+        mailbox* const home = at->home;
+        delete at;
+        if (t && t->box == home) [[likely]] --t->claims;
+        else home->release();
+        at = parent && give_up(t, *parent) ? parent : nullptr;
+    }
 }
 
 }  // namespace
@@ -140,15 +153,22 @@ void** spares_for(thread& t, std::size_t size) noexcept {
     return index < std::size(t.spare_blocks) ? &t.spare_blocks[index] : nullptr;
 }
 
+// The thread is made here at the latest, before there is a block that could be nobody's.
 void* end_block::operator new(std::size_t size) {
-    thread* const t = this_thread_if_any();
-    void** const spares = t ? spares_for(*t, size) : nullptr;
+    thread& t = this_thread();
+    void** const spares = spares_for(t, size);
     if (!spares || !*spares)
         return ::operator new((size + thread::block_unit - 1) / thread::block_unit * thread::block_unit);
     void* const at = *spares;
     *spares = *static_cast<void**>(at);
-    --t->spares;
+    __builtin_prefetch(*spares);
+    --t.spares;
     return at;
+}
+
+void* end_block::operator new(std::size_t size, std::align_val_t align) {
+    this_thread();
+    return ::operator new(size, align);
 }
 
 void end_block::operator delete(void* at, std::size_t size) noexcept {
@@ -159,8 +179,6 @@ void end_block::operator delete(void* at, std::size_t size) noexcept {
     *spares = at;
     ++t->spares;
 }
-
-end_block::end_block() : end_block{this_thread()} {}
 
 // Gives up all but the last by counting.
 void end_block::arrive() noexcept {
@@ -173,17 +191,6 @@ void end_block::arrive() noexcept {
     else local.store(left - 1, relaxed);
 }
 
-end_block::end_block(thread& owner) noexcept : home{owner.box}, id{owner.next_id()} {
-    ++owner.claims;
-}
-
-end_block::~end_block() {
-    if (parent) release(*parent);
-    thread* t = this_thread_if_any();
-    if (is_owner(t, *this)) --t->claims;
-    else home->release();
-}
-
 void restore_parent(end_block& block, end_block* parent) noexcept {
     // Unless that has become its descendant meanwhile.
     for (const end_block* at = parent; at; at = at->parent)
@@ -192,7 +199,7 @@ void restore_parent(end_block& block, end_block* parent) noexcept {
 }
 
 void drop(end_block& block) noexcept {
-    if (drop_here(block)) destroy(block);
+    if (drop_here(block)) destroy(current_thread, block);
 }
 
 void retain(end_block& block) noexcept {
@@ -201,7 +208,8 @@ void retain(end_block& block) noexcept {
 }
 
 void release(end_block& block) noexcept {
-    if (give_up(block)) destroy(block);
+    thread* const t = this_thread_if_any();
+    if (give_up(t, block)) destroy(t, block);
 }
 
 }  // namespace weft::detail

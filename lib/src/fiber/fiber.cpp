@@ -125,22 +125,50 @@ std::uintptr_t word_for(const thread& t, record& next) noexcept {
     return next.inbox.empty() ? 0 : reinterpret_cast<std::uintptr_t>(&next.inbox);
 }
 
-// Runs the function of the fiber that has just been started. @returns how it ended
-std::exception_ptr run(thread& t, record& me, message& first, message& value) noexcept {
-    std::exception_ptr error = std::exchange(me.incoming, nullptr);
+// Runs the function of the fiber that has just been started, unless something was thrown at it. `error` is how it ended.
+[[gnu::always_inline]] inline void run(thread& t, record& me, std::exception_ptr& error, message& first,
+                                       message& result) noexcept {
     try {
         if (!me.is_hub) t.attend(error || me.owes_exit);
-        if (error) return error;
-        if (me.killed || me.owes_exit) {
+        if (error) return;
+        if (me.killed | me.owes_exit) [[unlikely]] {
             if (me.reason) std::rethrow_exception(me.reason);
             throw fiber_exit{};
         }
         me.block->state.store(phase::started, std::memory_order_relaxed);
-        value = me.function->run(std::move(first));
+        me.function->run(first, result);
     } catch (...) {
         error = std::current_exception();
     }
-    return error;
+}
+
+// The last of the user's code that runs in this fiber, but for what an heir makes it wait for.
+[[gnu::always_inline]] inline void end(thread& t, record& me) {
+    if (me.function->destroy) me.function->destroy(*me.function);
+    if (me.locals || me.variables) [[unlikely]] end_locals(me);
+    if (me.scopes) [[unlikely]] end_scopes(me);
+    t.tidy();  // while this is still a fiber that can wait and be switched back to
+}
+
+record& live_explicitly(thread& t, record& me) noexcept {
+    message first = std::move(me.inbox), result;
+    std::exception_ptr error = std::exchange(me.incoming, nullptr);
+    run(t, me, error, first, result);
+    me.ending = true;
+    first = message{};
+    end(t, me);
+    record& next = heir_of(t, me, result, error);
+    t.claim(next);
+    return next;
+}
+
+// Nothing is sent to a task, and nobody goes on after it who has left by a leap.
+[[gnu::always_inline]] inline record& live_as_task(thread& t, record& me) noexcept {
+    std::exception_ptr error;
+    run(t, me, error, me.inbox, me.inbox);
+    me.ending = true;
+    end(t, me);
+    return task_ended(me, std::move(error));
 }
 
 }  // namespace
@@ -167,29 +195,21 @@ void fiber_main(context& left) noexcept {
     for (;;) {
         thread& t = *current_thread;
         record& me = *t.current;
-        record* next;
-        {
-            message first = std::move(me.inbox), value;
-            std::exception_ptr error = run(t, me, first, value);
-            me.ending = true;
-            first = message{};
-            me.function->~body();
-            if (me.locals || me.variables) [[unlikely]] end_locals(me);
-            if (me.scopes) [[unlikely]] end_scopes(me);
-            t.tidy();  // while this is still a fiber that can wait and be switched back to
-            next = &(me.scheduled ? me.at_end(me, std::move(error)) : heir_of(t, me, value, error));
-        }
+        me.entered = true;
+        const bool is_task = me.scheduled;
+        record& next = is_task ? live_as_task(t, me) : live_explicitly(t, me);
         end_block& block = *me.block;
         const bool done = block.local.load(std::memory_order_relaxed) > 1 && t.keep_warm(me);
         if (done) uncount_here(block);
         else t.retire(me);
         if (t.slow & thread::traced) [[unlikely]] t.note_origin();
-        t.prepare(*next);
-        if (!done) switch_final(t.words, me.ctx, next->ctx, look_around);
+        next.state = run_state::free;
+        t.current = &next;
+        if (!done) switch_final(t.words, me.ctx, next.ctx, look_around);
 #if defined(WEFT_HAS_LEAP)
         // There is no call on this stack that a return could match. Comes back for another life.
-        exchange_state(t.words, me.ctx, next->ctx);
-        leap(&me.ctx.sp, word_for(t, *next), next->ctx.sp);
+        exchange_state(t.words, me.ctx, next.ctx);
+        leap(&me.ctx.sp, is_task ? look_around : word_for(t, next), next.ctx.sp);
 #endif
     }
 }

@@ -65,10 +65,11 @@ thread::thread()
     : current{&main}, box{new mailbox}, words{thread_words::of_this_thread()}, slow{static_cast<std::uint8_t>(leaps() ? 0 : long_way)} {
     main.owner = this;
     main.state = run_state::free;
-    main.block = new end_block{*this};
+    main.entered = true;
+    main.block = ::new end_block{false};  // current_thread is not set yet
+    adopt(*main.block);
     main.leaps_from = &main.block->leapt_from;
     main.block->rec = &main;
-    main.block->unwinds = false;
     main.block->is_main = true;
     main.block->state.store(phase::started, std::memory_order_relaxed);
     main.block->name = std::make_unique<std::string>("main");

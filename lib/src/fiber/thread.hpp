@@ -33,7 +33,7 @@ enum class run_state : std::uint8_t {
     dead,
 };
 
-/// What begins anew when the stack of an ended fiber serves the next one.
+/// What begins anew when the stack of an ended fiber serves the next one: all zero, so that it takes two stores.
 struct life {
     record* next_ready = nullptr;  // also links the warm stacks
     run_state state = run_state::pending;
@@ -43,37 +43,56 @@ struct life {
     bool maybe_unowned = false;   // it runs without a handle, or did
     bool ending = false;          // its function is done: nothing is thrown into the destructors that follow
     bool dropped = false;         // being unwound for want of handles: an error goes to the report
+    bool entered = false;         // it has left fiber_main, into which a jump leads, not a return
+    std::uint8_t attention = 0;   // why its waits and yields have more to look at, of suspended's bits
     bool owes_exit = false;       // throws fiber_exit as it arrives, or at a later switch if it is in a destructor
     std::uint16_t eager = 0;      // calls in a row that succeeded without waiting
     std::uint16_t refused = 0;    // waits that answered a kill with an error
     int native = 0;               // depth of native scopes: interposed calls pass through
 };
 
-/// At the top of the fiber's stack; a thread's main fiber has its own inside struct thread.
-struct record : list_node, life {  // linked in thread::records while alive
-    context ctx;                  // with what stands before it, what a switch touches: one cache line
+/// What a switch touches: one cache line.
+struct suspended : life {
+    enum : std::uint8_t {
+        special = 1,  // an explicit fiber or the hub's
+        scoped = 2,   // it has timeouts or shields
+        doomed = 4,   // killed
+    };
+
+    context ctx;
     std::uint64_t epoch = 0;      // counts parks; a token of an earlier one is stale
-    bool is_hub = false;
-    bool unwinds_orphans = false;  // one after the other, in tidy_slowly()
-    parking* waiting = nullptr;    // while parked
-    cancel_scope* scopes = nullptr;  // innermost first; none when its life ends
-    cancel_scope::time_point limit = cancel_scope::never;  // the earliest of those that no shield hides
-    int shields = 0;
-    std::exception_ptr reason;     // what a kill throws; null for fiber_exit
-    // Tells the scheduler that a task's function is done, and how; returns who goes on.
-    record& (*at_end)(record&, std::exception_ptr&&) = nullptr;
-    thread* owner = nullptr;
+};
+
+/// At the top of the fiber's stack; a thread's main fiber has its own inside struct thread. Two more cache lines serve
+/// a short life, one for its birth and end and one for its stack and explicit switches; a wait touches the fourth.
+struct alignas(64) record : suspended, list_node {  // linked in thread::records while alive
+    body* function = nullptr;
     end_block* block = nullptr;
     void** leaps_from = nullptr;  // the block's leapt_from
-    std::exception_ptr incoming;  // instead of the inbox
-    message inbox;                // for the switch that resumes it
-    body* function = nullptr;
     fiber_locals* locals = nullptr;       // of the fiber, until end_locals()
     context_values* variables = nullptr;  // likewise, counted
+    cancel_scope* scopes = nullptr;  // innermost first; none when its life ends
+
     stack where;
-    std::size_t stack_size = 0;   // as it was asked for
+    message inbox;                // for the switch that resumes it
+    std::exception_ptr incoming;  // instead of the inbox
+
+    parking* waiting = nullptr;   // while parked
+    cancel_scope::time_point limit = cancel_scope::never;  // the earliest of those that no shield hides
+    std::exception_ptr reason;    // what a kill throws; null for fiber_exit
+    int shields = 0;
+    thread* owner = nullptr;
     std::byte* room = nullptr;    // the body lies between here and the record
+    bool is_hub = false;
+    bool unwinds_orphans = false;  // one after the other, in tidy_slowly()
 };
+
+#if !defined(WEFT_ASAN) && !defined(WEFT_TSAN)
+static_assert(sizeof(suspended) == 64);
+#endif
+
+/// A task's function is done, with this error or none: who goes on. Defined by the sched floor.
+record& task_ended(record& rec, std::exception_ptr&& error) noexcept;
 
 /// The scheduler as the fiber floor sees it.
 struct scheduler_base {
@@ -94,6 +113,7 @@ struct thread {
         traced = 2,    // set_trace()
         long_way = 4,  // Boost's jump serves, or a sanitizer is told of each switch
         careful = 8,   // the hub runs, or a fiber that is maybe nobody's
+        on_arrival = untidy | traced,
     };
 
     record* current;
@@ -118,6 +138,12 @@ struct thread {
     std::uint32_t spares = 0;
 
     std::uint64_t next_id() noexcept { return last_id_ % ids_at_once == 0 ? more_ids() : ++last_id_; }
+    /// `block` becomes this thread's.
+    void adopt(end_block& block) noexcept {
+        block.home = box;
+        block.id = next_id();
+        ++claims;
+    }
 
     /// Leaves the running fiber, whose state the caller has set, for `next`. @returns the word of the switch back
     std::uintptr_t switch_to(record& next, std::uintptr_t word) noexcept {
@@ -131,7 +157,8 @@ struct thread {
         void* const sp = std::exchange(rec.block->leapt_from, nullptr);
         if (!sp) return;
         rec.ctx.sp = sp;
-        rec.ctx.exceptions = {};  // or it would not have leapt
+        rec.ctx.caught = nullptr;  // or it would not have leapt
+        rec.ctx.uncaught = 0;
     }
     /// `next` is about to run, however it has been left.
     void prepare(record& next) noexcept {
@@ -149,7 +176,7 @@ struct thread {
     /// ended, unwinds orphans. All of it runs the user's code: in a fiber, not in the hub's.
     /// @throws anything  that the tracer throws
     void attend(bool thrown_at = false) {
-        if (slow & (untidy | traced)) [[unlikely]] attend_slowly(thrown_at);
+        if (slow & on_arrival) [[unlikely]] attend_slowly(thrown_at);
     }
     void add_orphan(end_block& block) noexcept {
         slow |= untidy;

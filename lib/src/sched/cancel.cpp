@@ -47,6 +47,7 @@ bool may_throw(const thread& t) noexcept { return t.words.exceptions->uncaught =
 cancel_scope::cancel_scope(bool is_shield) : of{this_thread().current}, outer{of->scopes}, shields{is_shield} {
     if (outer) outer->inner = this;
     of->scopes = this;
+    of->attention |= record::scoped;
     if (is_shield) summarise(*of);
 }
 
@@ -55,6 +56,7 @@ cancel_scope::~cancel_scope() {
     WEFT_CHECK(of->owner == this_thread_if_any(),
                "a timeout or shield is destroyed on another thread than its fiber's; destroy it where it was made");
     (inner ? inner->outer : of->scopes) = outer;
+    if (!of->scopes) of->attention &= static_cast<std::uint8_t>(~record::scoped);
     if (outer) outer->inner = inner;
     if (fired) of->refused = 0;
     summarise(*of);

@@ -27,11 +27,8 @@ namespace {
 constexpr std::uint16_t unwinding_patience = 1000;
 
 struct hub_body final : body {
-    explicit hub_body(scheduler& s) noexcept : sched{s} {}
-    message run(message&&) override {
-        sched.run_hub();
-        return {};
-    }
+    explicit hub_body(scheduler& s) noexcept : body{nullptr}, sched{s} {}
+    void run(message&, message&) override { sched.run_hub(); }
     scheduler& sched;
 };
 
@@ -47,7 +44,6 @@ scheduler& scheduler::make(thread& t) {
 scheduler::scheduler(thread& t) : thread_{t}, driver_{make_hub_driver(t)} { make_hub(); }
 
 scheduler::~scheduler() {
-    hub_->function->~body();
     end_locals(*hub_);
     hub_->state = run_state::dead;
     sanitizer::ended(hub_->ctx.shadow);
@@ -60,26 +56,15 @@ scheduler::~scheduler() {
 }
 
 void scheduler::make_hub() {
-    handle<end_block> block{new end_block};
-    make_body<hub_body>(*block, fiber_options{.name = "hub"}, *this);
-    // Its parent is main, not whoever happened to wait first.
-    retain(*thread_.main.block);
-    release(*std::exchange(block->parent, thread_.main.block));
-    block->unwinds = false;
+    handle<end_block> block{new end_block{false}};
+    const fiber_options options{.name = "hub"};
+    make_body<hub_body>(*block, &options, *this);
     hub_ = block->rec;
     hub_->is_hub = true;
+    hub_->attention = record::special;
     hub_->state = run_state::hub;
     hub_->unlink();  // not unwound with the others: it ends with the scheduler
     hub_block_ = block.get();  // whose own reference is given up with the scheduler
-}
-
-void scheduler::make_ready(record& rec) noexcept {
-    rec.state = run_state::ready;
-    if (shuffle_ != 0) [[unlikely]] return queue_anywhere(rec);
-    rec.next_ready = nullptr;
-    if (last_ready_) last_ready_->next_ready = &rec;
-    else first_ready_ = &rec;
-    last_ready_ = &rec;
 }
 
 void scheduler::queue_anywhere(record& rec) noexcept {
@@ -96,36 +81,17 @@ void scheduler::queue_anywhere(record& rec) noexcept {
     if (!rec.next_ready) last_ready_ = &rec;
 }
 
-void scheduler::start(record& rec) noexcept {
-    rec.scheduled = true;
-    ++tasks_;
-    make_ready(rec);
-}
-
-record& scheduler::next_to_run() noexcept {
-    if (!first_ready_) return *hub_;
-    record& next = *first_ready_;
-    record* const second = first_ready_ = next.next_ready;
-    if (!second) {
-        last_ready_ = nullptr;
-        return next;
-    }
-    // A number: null for a main fiber that leaves its stack for the first time.
-    const auto frames = reinterpret_cast<std::uintptr_t>(second->ctx.sp);
-    for (const std::uintptr_t line : {0, 64, 128, 192}) __builtin_prefetch(reinterpret_cast<const void*>(frames + line));
-    __builtin_prefetch(second->next_ready);
-    return next;
-}
+record& scheduler::next_to_run() noexcept { return first_to_run(); }
 
 bool scheduler::time_to_poll() noexcept {
     turns_left_ = turns_between_looks;
     return now() - last_poll_ >= poll_interval;
 }
 
-// The first that is ready, or the hub if it is time to look outside.
-record& scheduler::next_turn(const record& me) noexcept {
-    const bool look_outside = --turns_left_ == 0 && time_to_poll();
-    return look_outside && !me.is_hub ? *hub_ : next_to_run();
+void scheduler::switch_the_long_way(record& me, record& next) noexcept {
+    if (thread_.slow & thread::traced) thread_.note_origin();
+    thread_.current = &next;
+    switch_context(thread_.words, me.ctx, next.ctx, look_around, !next.entered);
 }
 
 // Kept out of line: its call of the jump is the one site that every parked fiber leaves and returns through.
@@ -134,14 +100,15 @@ record& scheduler::next_turn(const record& me) noexcept {
     next.state = run_state::free;
     ++thread_.turn;
     if (&next == &me) return;
-    if (thread_.slow & thread::traced) [[unlikely]] thread_.note_origin();
-    thread_.current = &next;
-    switch_context(thread_.words, me.ctx, next.ctx, look_around);
-}
-
-bool scheduler::must_die() const noexcept {
-    const record& me = *thread_.current;
-    return kill_pending(me) && may_be_thrown_at(me);
+#if defined(WEFT_HAS_LEAP)
+    if ((thread_.slow & (thread::traced | thread::long_way)) == 0) [[likely]] {
+        thread_.current = &next;
+        exchange_state(thread_.words, me.ctx, next.ctx);
+        jump(&me.ctx.sp, look_around, next.ctx.sp, !next.entered);
+        return;
+    }
+#endif
+    switch_the_long_way(me, next);
 }
 
 bool scheduler::must_leave() const noexcept {
@@ -155,7 +122,7 @@ wake scheduler::refuse(record& me) noexcept {
     return wake::killed;
 }
 
-bool scheduler::would_park(parking& w) {
+bool scheduler::would_park_perhaps(parking& w) {
     record& me = *thread_.current;
     if (thread_.unwinding) {
         w.cause = refuse(me);
@@ -213,22 +180,23 @@ wake scheduler::park_now(parking& w) noexcept {
 
 // A wait keeps an explicit fiber alive; a task and main are kept by others.
 void scheduler::switch_pinned(record& me) noexcept {
-    const bool pinned = me.block->unwinds;
-    if (pinned) retain(*me.block);
+    const bool special = me.attention & record::special;
+    if (special) [[unlikely]] count_here(*me.block);
     switch_away(me);
-    if (pinned) release(*me.block);
-    thread_.mind(me);
+    if (special) [[unlikely]] {
+        release(*me.block);
+        thread_.mind(me);
+    }
+    if (thread_.slow & thread::on_arrival) [[unlikely]] attend();
+}
+
+void scheduler::attend() noexcept {
+    const record& me = *thread_.current;
     try {
         thread_.attend();
     } catch (...) {
         report_unhandled(*me.block, std::current_exception());
     }
-}
-
-void scheduler::unpark(const park_token& token) noexcept {
-    record& rec = *token.who;
-    if (rec.state != run_state::parked || rec.epoch != token.epoch) return;
-    make_ready(rec);
 }
 
 void scheduler::end_wait(record& rec, wake cause) noexcept {
@@ -239,15 +207,21 @@ void scheduler::end_wait(record& rec, wake cause) noexcept {
 void scheduler::kill(record& rec, std::exception_ptr reason) noexcept {
     if (!rec.killed) rec.reason = std::move(reason);
     rec.killed = true;
+    rec.attention |= record::doomed;
     if (rec.state == run_state::parked && rec.interruptible) end_wait(rec, wake::killed);
 }
 
-wake scheduler::yield() {
+wake scheduler::yield_with_care() {
     if (thread_.current->is_hub)
         throw blocking_in_hub("weft: yield() in a callback of the hub; it returns to the hub by itself");
     if (thread_.unwinding) return refuse(*thread_.current);
     if (must_leave()) return wake::killed;
     yield_on();
+    return back_from_yield();
+}
+
+wake scheduler::back_from_yield() noexcept {
+    if (thread_.slow & thread::on_arrival) attend();
     if (thread_.unwinding) return refuse(*thread_.current);
     return must_leave() ? wake::killed : wake::unparked;
 }
@@ -280,14 +254,6 @@ wake scheduler::idle() {
 void scheduler::wake_idlers() noexcept {
     while (auto* const node = static_cast<idler*>(idlers_.pop_front()))
         if (node->pause.who->state == run_state::parked) end_wait(*node->pause.who, wake::unparked);
-}
-
-record& scheduler::after(record& ended) noexcept {
-    --tasks_;
-    ++thread_.turn;
-    ended.state = run_state::dead;
-    ended.unlink();
-    return thread_.unwinding ? thread_.main : next_turn(ended);
 }
 
 void scheduler::expire() noexcept {

@@ -67,12 +67,20 @@ public:
     wake park(parking& w);
     /// The two halves of park(), for a wait that others can see before the switch: would_park() throws, or
     /// returns false with w.cause set, while nobody knows of the wait yet; park_now() then cannot fail.
-    bool would_park(parking& w);
+    bool would_park(parking& w) {
+        record& me = *thread_.current;
+        if (me.attention | thread_.unwinding | !w.by.is_never()) [[unlikely]] return would_park_perhaps(w);
+        me.interruptible = w.open = w.interruptible && may_be_thrown_at(me);
+        return true;
+    }
     wake park_now(parking& w) noexcept;
     /// For token_of() before park(): the park that comes next.
     park_token next_token() const noexcept { return {thread_.current, thread_.current->epoch + 1}; }
 
-    void unpark(const park_token& token) noexcept;
+    void unpark(const park_token& token) noexcept {
+        record& rec = *token.who;
+        if (rec.state == run_state::parked && rec.epoch == token.epoch) make_ready(rec);
+    }
     /// The scopes of a fiber have changed, which may be parked.
     void rearm(record& rec) noexcept;
     /// Ends the wait of a parked fiber with this cause.
@@ -80,7 +88,13 @@ public:
 
     /// Lets every fiber that is ready now run before the caller runs on; at least polls now and then.
     /// @returns wake::killed if it is interrupted
-    wake yield();
+    wake yield() {
+        record& me = *thread_.current;
+        if (me.attention | thread_.unwinding) [[unlikely]] return yield_with_care();
+        make_ready(me);
+        switch_away(me);
+        return me.attention | thread_.unwinding | (thread_.slow & thread::on_arrival) ? back_from_yield() : wake::unparked;
+    }
 
     /// As yield(), but a pending kill does not keep the caller from yielding.
     void yield_on();
@@ -89,17 +103,36 @@ public:
     wake idle();
 
     bool anybody_ready() const noexcept { return first_ready_ != nullptr; }
-    void make_ready(record& rec) noexcept;
+    void make_ready(record& rec) noexcept {
+        rec.state = run_state::ready;
+        if (shuffle_ != 0) [[unlikely]] return queue_anywhere(rec);
+        rec.next_ready = nullptr;
+        (first_ready_ ? last_ready_->next_ready : first_ready_) = &rec;
+        last_ready_ = &rec;
+    }
     /// A task's first entry into the ready queue.
-    void start(record& rec) noexcept;
+    void start(record& rec) noexcept {
+        rec.scheduled = true;
+        ++tasks_;
+        make_ready(rec);
+    }
     void kill(record& rec, std::exception_ptr reason) noexcept;
     /// A task's function is done. @returns who goes on
-    record& after(record& ended) noexcept;
+    record& after(record& ended) noexcept {
+        --tasks_;
+        ++thread_.turn;
+        ended.state = run_state::dead;
+        ended.unlink();
+        return thread_.unwinding ? thread_.main : next_turn(ended);
+    }
 
     record& next_to_run() noexcept override;
 
     /// A kill that the running fiber must meet now: it is pending and no exception is in flight.
-    bool must_die() const noexcept;
+    bool must_die() const noexcept {
+        const record& me = *thread_.current;
+        return me.killed && me.shields == 0 && may_be_thrown_at(me);
+    }
     /// The same for an expired scope, too.
     bool must_leave() const noexcept;
 
@@ -129,8 +162,36 @@ private:
     static scheduler& make(thread& t);
     void make_hub();
     void call_undertaker() noexcept;
-    record& next_turn(const record& me) noexcept;
+    // The first that is ready, else the hub's fiber.
+    record& first_to_run() noexcept {
+        record* const next = first_ready_;
+        if (!next) return *hub_;
+        record* const second = first_ready_ = next->next_ready;
+        if (second) fetch_ahead(*second);
+        return *next;
+    }
+    // The same, or the hub if it is time to look outside.
+    record& next_turn(const record& me) noexcept {
+        const bool look_outside = --turns_left_ == 0 && time_to_poll();
+        return look_outside && !me.is_hub ? *hub_ : first_to_run();
+    }
+    static void fetch_ahead(const record& rec) noexcept {
+        // A number: null for a main fiber that leaves its stack for the first time.
+        const auto frames = reinterpret_cast<std::uintptr_t>(rec.ctx.sp);
+        for (const std::uintptr_t line : {0, 64, 128, 192})
+            __builtin_prefetch(reinterpret_cast<const void*>(frames + line));
+        __builtin_prefetch(rec.next_ready);
+        if (rec.entered) return;
+        // Its first turn begins with what lies beside its record: the function, and what leads to the block.
+        const auto* const at = reinterpret_cast<const std::byte*>(&rec);
+        for (const std::ptrdiff_t line : {-64, 64, 128}) __builtin_prefetch(at + line);
+    }
+    bool would_park_perhaps(parking& w);
+    wake yield_with_care();
+    wake back_from_yield() noexcept;
     void switch_away(record& me) noexcept;
+    void switch_the_long_way(record& me, record& next) noexcept;
+    void attend() noexcept;
     void switch_pinned(record& me) noexcept;
     bool time_to_poll() noexcept;
     bool may_be_thrown_at(const record& me) const noexcept {
@@ -146,7 +207,7 @@ private:
     thread& thread_;
     std::unique_ptr<driver> driver_;
     record* first_ready_ = nullptr;
-    record* last_ready_ = nullptr;
+    record* last_ready_ = nullptr;  // while there is a first one
     record* hub_ = nullptr;
     end_block* hub_block_ = nullptr;  // counted
     deadline_queue deadlines_;

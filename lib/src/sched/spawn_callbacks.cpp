@@ -26,7 +26,6 @@ struct store {
     std::shared_ptr<const entries> all = std::make_shared<entries>();
     std::uint64_t last_id = 0;
 };
-std::atomic<bool> any{false};
 
 // Never destroyed: tasks may be spawned while static objects go.
 store& callbacks() {
@@ -41,13 +40,13 @@ std::shared_ptr<const entries> current() {
 
 // The list before is destroyed by the caller, without the lock.
 std::shared_ptr<const entries> replace(store& s, std::shared_ptr<const entries> next) noexcept {
-    any.store(!next->empty(), std::memory_order_relaxed);
+    spawn_callbacks_exist.store(!next->empty(), std::memory_order_relaxed);
     return std::exchange(s.all, std::move(next));
 }
 
 }  // namespace
 
-bool spawn_is_watched() noexcept { return any.load(std::memory_order_relaxed); }
+constinit std::atomic<bool> spawn_callbacks_exist{false};
 
 void tell_of_spawn(task_block& block) noexcept {
     const fiber spawned = fiber_of(handle<end_block>::share(&block));

@@ -7,27 +7,15 @@
 #include "sched/unhandled.hpp"
 
 namespace weft::detail {
-namespace {
 
-record& task_ended(record& rec, std::exception_ptr&& error) {
-    auto& block = static_cast<task_block&>(*rec.block);
-    auto& sched = static_cast<scheduler&>(*rec.owner->sched);
-    block.error = std::move(error);
-    block.was_killed = block.error && is_exit(block.error);
-    if (rec.reason) [[unlikely]] {
-        block.killed_with_reason = block.error == rec.reason;
-        if (block.killed_with_reason) block.observed.store(true, std::memory_order_relaxed);  // the killer knows
-        rec.reason = nullptr;
-    }
-    block.joiners.lock();
-    block.state.store(phase::dead, std::memory_order_release);
-    block.rec = nullptr;
-    block.joiners.grant_all();
-    end_hook* hooks = std::exchange(block.hooks, nullptr);
-    block.joiners.unlock();
-    while (hooks) std::exchange(hooks, hooks->next)->ended(block);
-    return sched.after(rec);
-}
+/// Who waits for the end of a task of its own thread; on its stack.
+struct joiner {
+    park_token token;
+    joiner* prev = nullptr;
+    joiner* next = nullptr;
+};
+
+namespace {
 
 struct kill_mail final : mail {
     kill_mail(task_block& b, std::exception_ptr why) noexcept
@@ -41,32 +29,113 @@ struct kill_mail final : mail {
     }
 };
 
+void note_error(task_block& block, record& rec, std::exception_ptr&& error) noexcept {
+    block.error = std::move(error);
+    block.was_killed = is_exit(block.error);
+    block.killed_with_reason = rec.reason && block.error == rec.reason;
+    if (block.killed_with_reason) block.observed.store(true, std::memory_order_relaxed);  // the killer knows
+}
+
 }  // namespace
 
-task_block::~task_block() {
-    if (error && !was_killed && !observed.load(std::memory_order_relaxed)) report_unhandled(*this, error);
+record& task_ended(record& rec, std::exception_ptr&& error) noexcept {
+    auto& block = static_cast<task_block&>(*rec.block);
+    auto& sched = static_cast<scheduler&>(*rec.owner->sched);
+    if (error) [[unlikely]] note_error(block, rec, std::move(error));
+    if (rec.killed) [[unlikely]] rec.reason = nullptr;
+    block.state.store(phase::dead, std::memory_order_release);
+    block.rec = nullptr;
+    for (const joiner* j = std::exchange(block.first_here, nullptr); j;) {
+        const joiner* const next = j->next;
+        sched.unpark(j->token);  // unless it is awake for another reason
+        j = next;
+    }
+    if (block.announced.load(std::memory_order_relaxed)) [[unlikely]] block.tell_of_end();
+    return sched.after(rec);
+}
+
+void task_block::report_unless_observed() noexcept {
+    if (!was_killed && !observed.load(std::memory_order_relaxed)) report_unhandled(*this, error);
+}
+
+void* task_block::take_stack(const fiber_options* options, std::size_t size, std::size_t align) {
+    scheduler::here();  // the first one of a thread may fail
+    return detail::take_stack(*this, options, size, align);
 }
 
 void task_block::start() {
-    scheduler& sched = scheduler::here();  // the first one of a thread may fail
-    inherit_variables(*rec);
-    // A task ends to the scheduler. Were its parent who spawned it, a chain of tasks that each spawn the next would
-    // keep every one of them.
-    end_block* const main = this_thread().main.block;
-    retain(*main);
-    release(*std::exchange(parent, main));
-    unwinds = false;
-    rec->at_end = &task_ended;
+    thread& t = *current_thread;
+    if (t.current->variables) [[unlikely]] {
+        try {
+            inherit_variables(*rec);
+        } catch (...) {
+            if (rec->function->destroy) rec->function->destroy(*rec->function);
+            release_stack(*this);
+            throw;
+        }
+    }
+    t.records.push_back(*rec);
     if (spawn_is_watched()) [[unlikely]] tell_of_spawn(*this);
-    sched.start(*rec);
+    static_cast<scheduler&>(*t.sched).start(*rec);
 }
 
-bool task_block::join(deadline by) {
-    if (state.load(std::memory_order_acquire) == phase::dead) return true;
-    if (this_thread().current->block == this)
-        throw lock_misuse("weft: a task joins itself, which would never return; return from it instead");
+void task_block::tell_of_end() noexcept {
     joiners.lock();
-    if (state.load(std::memory_order_relaxed) == phase::dead) {
+    joiners.grant_all();
+    end_hook* told = std::exchange(hooks, nullptr);
+    joiners.unlock();
+    while (told) std::exchange(told, told->next)->ended(*this);
+}
+
+// The owner stores the end and then looks at `announced`, and nothing keeps its processor from doing that the other way
+// round. So somebody of another thread may be overlooked who has not seen the end either. The letter makes up for that:
+// when it arrives, the owner has seen the mark or finds the task dead, and looks once more.
+void task_block::announce_first() noexcept {
+    const thread* const t = this_thread_if_any();
+    if (t && t->box == home) return announced.store(true, std::memory_order_relaxed);
+    if (announced.exchange(true, std::memory_order_acq_rel)) return;
+    retain(*this);
+    letter_.to = this;
+    if (!home->post_drop(letter_)) letter_.arrive();  // its thread has ended, and it with that
+}
+
+void task_block::announcement::arrive() noexcept {
+    if (to->has_ended()) to->tell_of_end();
+    release(*to);
+}
+
+bool task_block::join_living(deadline by) {
+    thread& t = this_thread();
+    if (t.box != home) return join_elsewhere(by);
+    if (t.current->block == this)
+        throw lock_misuse("weft: a task joins itself, which would never return; return from it instead");
+    return join_here(by);
+}
+
+bool task_block::join_here(deadline by) {
+    scheduler& sched = scheduler::here();
+    parking pause{"the end of a task", this};
+    pause.by = by;
+    if (sched.would_park(pause)) {
+        joiner me{sched.next_token(), first_here ? last_here : nullptr};
+        (first_here ? last_here->next : first_here) = &me;
+        last_here = &me;
+        pause.cause = sched.park_now(pause);
+        if (has_ended()) {
+            if (pause.cause == wake::killed || sched.must_die()) exit_fiber();
+            return true;
+        }
+        (me.prev ? me.prev->next : first_here) = me.next;
+        (me.next ? me.next->prev : last_here) = me.prev;
+    }
+    if (pause.cause == wake::killed) exit_fiber();
+    return false;
+}
+
+bool task_block::join_elsewhere(deadline by) {
+    announce();
+    joiners.lock();
+    if (has_ended()) {
         joiners.unlock();
         return true;
     }
@@ -103,6 +172,7 @@ std::exception_ptr task_block::failure() noexcept {
 
 bool task_block::add(end_hook& hook) noexcept {
     hook.next = nullptr;
+    announce();
     joiners.lock();
     const bool taken = state.load(std::memory_order_relaxed) != phase::dead;
     if (taken) {

@@ -45,18 +45,19 @@ struct WEFT_API end_block : mail {
     static constexpr std::uint32_t owners_share = 1;  // in `shared`, until `local` has come to nothing
     static constexpr std::uint32_t one_shared = 2;
 
-    end_block();
-    explicit end_block(thread& owner) noexcept;
+    /// Nobody's before take_stack().
+    /// @param unwound  when only the fiber itself is left: an explicit one, whose parent is who makes it, not main
+    explicit end_block(bool unwound = true) noexcept : unwinds{unwound} {}
     end_block(const end_block&) = delete;
     end_block& operator=(const end_block&) = delete;
-    virtual ~end_block();
+    virtual ~end_block() = default;
 
     /// The owner takes back what others have dropped.
     void arrive() noexcept override;
 
     static void* operator new(std::size_t size);
     static void operator delete(void* at, std::size_t size) noexcept;
-    static void* operator new(std::size_t size, std::align_val_t align) { return ::operator new(size, align); }
+    static void* operator new(std::size_t size, std::align_val_t align);
     static void operator delete(void* at, std::size_t, std::align_val_t align) noexcept {
         ::operator delete(at, align);
     }
@@ -77,15 +78,15 @@ struct WEFT_API end_block : mail {
     std::atomic<std::uint32_t> dropped_elsewhere{0};  // references on their way to the owner, who gives them up
     std::atomic<phase> state{phase::pending};
     bool is_main = false;
-    bool unwinds = true;  // when only the fiber itself is left: an explicit one; constant once it is shared
+    const bool unwinds;
     // Where the fiber goes on that has left by a leap; null while it runs, and however else it has left. So it also
     // says who can be leapt to.
     void* leapt_from = nullptr;
-    mailbox* home;        // the owning thread's, claimed
+    mailbox* home = nullptr;      // the owning thread's, claimed
     record* rec = nullptr;        // the owning thread's; null before it is made and once dead
     end_block* parent = nullptr;  // counted; the owning thread's
     end_block* next_orphan = nullptr;
-    std::uint64_t id;
+    std::uint64_t id = 0;
     std::unique_ptr<std::string> name;  // null for none
 };
 
@@ -127,20 +128,36 @@ private:
 
 /// A callable on the fiber's own stack.
 struct body {
-    virtual ~body() = default;
-    virtual message run(message&& first) = 0;
+    /// @param first   what an explicit fiber's first switch brings
+    /// @param result  what it returns; a task uses neither
+    virtual void run(message& first, message& result) = 0;
+
+    /// Destroys it; null where there is nothing to do.
+    void (*const destroy)(body& self) noexcept;
+
+protected:
+    explicit body(void (*how)(body&) noexcept) noexcept : destroy{how} {}
+    ~body() = default;
 };
 
-/// Gives `block` a stack and returns the place for its body there. What makes the body may switch away, and the
-/// thread may then end: it unwinds only fibers with body_made(). release_stack() is for a body that cannot be made.
-WEFT_API void* take_stack(end_block& block, const fiber_options& options, std::size_t size, std::size_t align);
+/// Body's own, of a callable that it holds.
+template <class Body, bool Trivial>
+constexpr auto destroyer() noexcept -> void (*)(body&) noexcept {
+    if constexpr (Trivial) return nullptr;
+    else return [](body& self) noexcept { static_cast<Body&>(self).~Body(); };
+}
+
+/// Makes `block` this thread's, gives it a stack and returns the place for its body there. What makes the body may
+/// switch away, and the thread may then end: it unwinds only fibers with body_made(). release_stack() is for a body
+/// that cannot be made.
+/// @param options  null for the usual ones
+WEFT_API void* take_stack(end_block& block, const fiber_options* options, std::size_t size, std::size_t align);
 WEFT_API void body_made(end_block& block) noexcept;
 WEFT_API void release_stack(end_block& block) noexcept;
 
-/// Puts a Body, made of `args`, on a new stack; the fiber is then pending.
+/// Puts a Body, made of `args`, at `room`, where take_stack() has said.
 template <class Body, class... Args>
-void make_body(end_block& block, const fiber_options& options, Args&&... args) {
-    void* room = take_stack(block, options, sizeof(Body), alignof(Body));
+void fill(end_block& block, void* room, Args&&... args) {
     if constexpr (std::is_nothrow_constructible_v<Body, Args&&...>) {
         ::new (room) Body(std::forward<Args>(args)...);
     } else {
@@ -151,6 +168,13 @@ void make_body(end_block& block, const fiber_options& options, Args&&... args) {
             throw;
         }
     }
+}
+
+/// Puts a Body, made of `args`, on a new stack; the fiber is then pending.
+template <class Body, class... Args>
+void make_body(end_block& block, const fiber_options* options, Args&&... args) {
+    void* const room = take_stack(block, options, sizeof(Body), alignof(Body));
+    fill<Body>(block, room, std::forward<Args>(args)...);
     body_made(block);
 }
 

@@ -40,17 +40,17 @@ template <class F>
 class fiber_body final : public body {
 public:
     template <class G>
-    explicit fiber_body(G&& function) : function_(std::forward<G>(function)) {}
+    explicit fiber_body(G&& function)
+        : body{destroyer<fiber_body, std::is_trivially_destructible_v<F>>()}, function_(std::forward<G>(function)) {}
 
-    message run(message&& first) override {
-        using result = decltype(call(std::move(first)));
-        if constexpr (std::is_void_v<result>) {
+    void run(message& first, message& result) override {
+        using returned = decltype(call(std::move(first)));
+        if constexpr (std::is_void_v<returned>) {
             call(std::move(first));
-            return {};
-        } else if constexpr (std::is_same_v<std::decay_t<result>, message>) {
-            return call(std::move(first));
+        } else if constexpr (std::is_same_v<std::decay_t<returned>, message>) {
+            result = call(std::move(first));
         } else {
-            return message::of(call(std::move(first)));
+            result = message::of(call(std::move(first)));
         }
     }
 

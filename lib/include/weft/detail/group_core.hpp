@@ -104,7 +104,7 @@ task<spawned_t<F, A...>> spawn_member(group_core& group, bool has_permit, const 
     using result = spawned_t<F, A...>;
     auto* const block = new member_result<result>;
     handle<task_result<result>> made{block};
-    made = make_task(std::move(made), options, std::forward<F>(function), std::forward<A>(args)...);
+    made = make_task(std::move(made), &options, std::forward<F>(function), std::forward<A>(args)...);
     block->membership.has_permit = has_permit;
     group.enter(block->membership, *block);
     return task_access::make(std::move(made));

@@ -22,6 +22,8 @@ public:
         if (word_.exchange(1, std::memory_order_acquire) != 0) [[unlikely]]
             lock_slow();
     }
+    /// Acquires nothing; but what its holder has done is seen once this says that there is none.
+    bool held() const noexcept { return word_.load(std::memory_order_acquire) != 0; }
     /// A plain store, and the last touch: nobody is woken, since whoever waits looks again by itself.
     void unlock() noexcept { word_.store(0, std::memory_order_release); }
 

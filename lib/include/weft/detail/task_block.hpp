@@ -49,23 +49,42 @@ private:
     bool in_hub_;
 };
 
-/// The end block of a task.
-struct WEFT_API task_block : end_block {
-    ~task_block() override;
+struct joiner;
 
-    wait_list joiners;
-    end_hook* hooks = nullptr;            // in the order in which they were added; guarded by joiners
+/// The end block of a task. Its end takes no lock, nor exchanges anything atomically, for nobody: it wakes joiners_here,
+/// which is its own thread's, and looks for others only once they are announced.
+struct WEFT_API task_block : end_block {
+    task_block() noexcept : end_block{false} {}
+    ~task_block() override {
+        if (error) [[unlikely]] report_unless_observed();
+    }
+
     std::exception_ptr error;             // why it ended, readable once state is dead
     bool was_killed = false;              // ended by fiber_exit
     bool killed_with_reason = false;      // ended by what a kill has thrown instead
     std::atomic<bool> observed{false};    // somebody asked for the error
+    std::atomic<bool> announced{false};   // never taken back
+    joiner* first_here = nullptr;         // fibers of its thread in join(), in order
+    joiner* last_here = nullptr;
+    end_hook* hooks = nullptr;            // in the order in which they were added; guarded by joiners
+    wait_list joiners;                    // all other waiters
 
     bool has_ended() const noexcept { return state.load(std::memory_order_acquire) == phase::dead; }
-    bool join(deadline by);
+    bool join(deadline by) { return has_ended() || join_living(by); }
     bool kill(deadline by, std::exception_ptr reason = nullptr);
     std::exception_ptr failure() noexcept;  // null but after an error; asking is observing
     void rethrow_unless_successful();       // after join()
+
+    /// As detail::take_stack(); start() then needs nothing that could fail for good.
+    void* take_stack(const fiber_options* options, std::size_t size, std::size_t align);
     void start();
+
+    /// Before somebody puts himself into joiners or hooks.
+    void announce() noexcept {
+        if (!announced.load(std::memory_order_acquire)) announce_first();
+    }
+    /// It is dead: wakes the joiners, and tells the hooks.
+    void tell_of_end() noexcept;
 
     /// @returns false if it has ended already: the hook is not taken
     bool add(end_hook& hook) noexcept;
@@ -76,6 +95,21 @@ struct WEFT_API task_block : end_block {
     std::uint64_t link(std::unique_ptr<link_call> call) noexcept;
     bool unlink(std::uint64_t id) noexcept;
     void unlink_all() noexcept;
+
+private:
+    // From another thread to the owner, once at most; holds a reference while under way.
+    struct announcement final : mail {
+        void arrive() noexcept override;
+        task_block* to = nullptr;
+    };
+
+    void announce_first() noexcept;
+    void report_unless_observed() noexcept;
+    bool join_living(deadline by);
+    bool join_here(deadline by);
+    bool join_elsewhere(deadline by);
+
+    announcement letter_;
 };
 
 template <class T>
@@ -107,9 +141,10 @@ class task_body final : public body {
 public:
     template <class G, class... B>
     explicit task_body(task_result<T>& result, G&& function, B&&... args)
-        : result_{result}, function_{std::forward<G>(function)}, args_{std::forward<B>(args)...} {}
+        : body{destroyer<task_body, (std::is_trivially_destructible_v<F> && ... && std::is_trivially_destructible_v<A>)>()},
+          result_{result}, function_{std::forward<G>(function)}, args_{std::forward<B>(args)...} {}
 
-    message run(message&&) override {
+    void run(message&, message&) override {
         const auto call = [this]() -> decltype(auto) {
             return std::apply([this](A&... args) -> decltype(auto) {
                 return std::invoke(std::move(function_), std::move(args)...);
@@ -118,7 +153,6 @@ public:
         if constexpr (std::is_void_v<T>) call();
         else if constexpr (std::is_reference_v<T>) result_.value = &call();
         else result_.value.emplace(call());
-        return {};
     }
 
 private:
@@ -131,11 +165,12 @@ template <class F, class... A>
 using spawned_t = std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>;
 
 /// How every task comes into being. Block is derived from task_result.
+/// @param options  null for the usual ones
 template <class Block, class F, class... A>
-handle<Block> make_task(handle<Block> block, const fiber_options& options, F&& function, A&&... args) {
-    using result = spawned_t<F, A...>;
-    make_body<task_body<result, std::decay_t<F>, std::decay_t<A>...>>(*block, options, *block, std::forward<F>(function),
-                                                                      std::forward<A>(args)...);
+handle<Block> make_task(handle<Block> block, const fiber_options* options, F&& function, A&&... args) {
+    using body = task_body<spawned_t<F, A...>, std::decay_t<F>, std::decay_t<A>...>;
+    void* const room = block->take_stack(options, sizeof(body), alignof(body));
+    fill<body>(*block, room, *block, std::forward<F>(function), std::forward<A>(args)...);
     block->start();
     return block;
 }

@@ -38,10 +38,9 @@ class WEFT_API wait_list {
 public:
     constexpr wait_list() noexcept = default;
     ~wait_list() {
-        // Whoever woke the destroyer may still be on its way out of the lock.
-        lock_.lock();
-        if (first_) destroyed_with_waiters();
-        lock_.unlock();
+        // Whoever woke the destroyer may still be on its way out of the lock, and touches it no more then.
+        if (lock_.held()) [[unlikely]] lock_.lock();
+        if (first_) [[unlikely]] destroyed_with_waiters();
     }
     wait_list(const wait_list&) = delete;
     wait_list& operator=(const wait_list&) = delete;
