@@ -21,7 +21,9 @@
 
 #include <uv.h>
 
-#include <weft/weft.hpp>
+#include <weft/event.hpp>
+#include <weft/task.hpp>
+#include <weft/this_task.hpp>
 
 #include "sched/deadline_queue.hpp"
 
