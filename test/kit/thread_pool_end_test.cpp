@@ -153,11 +153,16 @@ HUB_TEST("a pool on the stack of a task that is unwound with its thread is waite
 HUB_TEST("a callback of the hub may spawn, and may even destroy a pool, which blocks there") {
     std::optional<weft::thread_pool> pool{std::in_place, 1};
     weft::event done;
+    gate g;
     std::optional<weft::future<int>> value;
     weft::hub::current().post([&] {
-        value = pool->spawn([] { return 5; });
+        value = pool->spawn([&] {
+            g.pass();
+            return 5;
+        });
         CHECK_THROWS_AS(pool->join(), weft::blocking_in_hub);
         CHECK_THROWS_AS(pool->wait_available(), weft::blocking_in_hub);
+        g.open();
         pool.reset();
         CHECK(value->ready());
         done.set();
