@@ -41,7 +41,7 @@ void watcher::await_one(scheduler& sched) {
     sched.park(again);
 }
 
-watch_set::watch_set(std::size_t things) : in_{std::make_unique<inside>()} { 
+watch_set::watch_set(std::size_t things) : in_{std::make_unique<inside>()} {
     in_->nodes.reserve(things);
     in_->token = {this_thread().current, 0};  // until it parks: stale
 }
