@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <thread>
 #include <utility>
 
 #include <weft/async_result.hpp>
@@ -274,10 +275,14 @@ std::unique_ptr<waiting_call> taken_from_channel() {
     struct side {
         weft::channel<int> c;
         weft::group putters;
+        std::thread::id home = std::this_thread::get_id();
     };
     return std::make_unique<call_on<side>>(
         one, [](side& s, weft::deadline by) { return s.c.get(by).has_value(); },
-        [](side& s) { s.putters.spawn([&s] { s.c.put(1); }); },
+        [](side& s) {
+            if (std::this_thread::get_id() != s.home) return s.c.put(1);
+            s.putters.spawn([&s] { s.c.put(1); });
+        },
         [](side& s) {
             int count = 0;
             while (s.c.try_get()) ++count;
@@ -322,7 +327,7 @@ std::unique_ptr<waiting_call> room_in_pool() {
     };
     return std::make_unique<call_on<full>>(
         one, [](full& f, weft::deadline by) { return static_cast<bool>(f.p.try_spawn(by, [&f] { f.ends.acquire(); })); },
-        [](full& f) { f.ends.release(); }, [](full& f) { return static_cast<int>(f.p.free_count()); });
+        [](full& f) { f.ends.release(); }, [](full& f) { return static_cast<int>(f.p.free_count() + f.ends.available()); });
 }
 
 }  // namespace

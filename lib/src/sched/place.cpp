@@ -44,8 +44,9 @@ place_end place::park(wait_list& list, parking& pause) noexcept {
         }
         list.unlock();
     }
-    return pause.interruptible && (cause == wake::killed || sched.must_die()) ? place_end::granted_killed
-                                                                              : place_end::granted;
+    // The park may have ended by the patience of its owner, which is earlier than any scope.
+    return pause.interruptible && (cause == wake::killed || sched.must_leave()) ? place_end::granted_killed
+                                                                                : place_end::granted;
 }
 
 }  // namespace weft::detail
