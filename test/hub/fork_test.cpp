@@ -1,5 +1,6 @@
 // What a forked child has of weft: the fiber that forked and a hub of its own, none of the parent's waits.
 #include <atomic>
+#include <string>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include <weft/event.hpp>
+#include <weft/group.hpp>
 #include <weft/hub.hpp>
 #include <weft/offload.hpp>
 #include <weft/task.hpp>
@@ -225,4 +227,27 @@ HUB_TEST("a child's exit does not take the parent's wake-ups with it") {
     std::thread poster{[&posted, hub = weft::hub::current()] { hub.post([&posted] { posted.set(); }); }};
     CHECK(waiter.join(5s));
     poster.join();
+}
+
+HUB_TEST("in the child the parent's tasks count as killed, and are no members of their group any more") {
+    weft::group group;
+    weft::event go;
+    auto sibling = group.spawn([&] {
+        go.wait();
+        return std::string{"the parent's"};
+    });
+    weft::yield();
+    const pid_t child = fork_flushed();
+    if (child == 0) {
+        bool told = false;
+        try {
+            (void)sibling.get();
+        } catch (const weft::task_killed&) {
+            told = true;
+        }
+        ::_exit(told && sibling.killed() && group.join() && weft_works() ? 7 : 1);
+    }
+    CHECK(exited_with(end_of(child), 7));
+    go.set();
+    CHECK(sibling.get() == "the parent's");
 }

@@ -245,3 +245,14 @@ HUB_TEST("stress: callbacks added while the outcome is being set are each called
     weft::yield();
     CHECK(called == 4 * rounds);
 }
+
+TASK_TEST("a callback that is added after the outcome comes behind those that were added before it") {
+    weft::promise<int> promise;
+    const auto future = promise.get_future();
+    std::string order;
+    future.on_done([&](const auto&) { order += "1"; });
+    promise.set(0);
+    future.on_done([&](const auto&) { order += "2"; });
+    test::settle();
+    CHECK(order == "12");
+}

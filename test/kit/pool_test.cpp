@@ -1,6 +1,5 @@
 // What weft/pool.hpp promises.
 #include <atomic>
-#include <list>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -8,6 +7,7 @@
 #include <vector>
 
 #include <weft/event.hpp>
+#include <weft/group.hpp>
 #include <weft/pool.hpp>
 #include <weft/this_task.hpp>
 #include <weft/timeout.hpp>
@@ -25,12 +25,6 @@ void pass(int seconds) {
         test::clock.advance(1s);
         test::settle();
     }
-}
-
-std::vector<int> upto(int n) {
-    std::vector<int> all;
-    for (int i = 0; i < n; ++i) all.push_back(i);
-    return all;
 }
 
 }  // namespace
@@ -125,29 +119,6 @@ TASK_TEST("a task of a full pool that spawns does not wait: the new one starts w
     CHECK(p.free_count() == 1);
 }
 
-TASK_TEST("map() inside a task of a full pool lends its room, and has it again afterwards") {
-    weft::pool p{1};
-    auto outer = p.spawn([&] {
-        const auto squares = p.map([](int x) { return x * x; }, upto(4));
-        CHECK(p.free_count() == 0);
-        return squares;
-    });
-    CHECK(outer.get() == std::vector{0, 1, 4, 9});
-    CHECK(p.join());
-    CHECK(p.free_count() == 1);
-}
-
-TASK_TEST("a map() inside a map() inside a pool of two comes to its end") {
-    weft::pool p{2};
-    const auto sums = p.map([&](int x) {
-        int sum = 0;
-        for (const int y : p.map([x](int z) { weft::yield(); return x * z; }, upto(4))) sum += y;
-        return sum;
-    }, upto(5));
-    CHECK(sums == std::vector{0, 6, 12, 18, 24});
-    CHECK(p.free_count() == 2);
-}
-
 TASK_TEST("apply_async() never waits, and calls back with a result only") {
     weft::pool p{1};
     auto first = p.spawn([] { weft::sleep_for(1s); });
@@ -160,135 +131,6 @@ TASK_TEST("apply_async() never waits, and calls back with a result only") {
     CHECK_THROWS_AS(bad.get(), int);
     test::settle();
     CHECK(told == "5done");
-}
-
-TASK_TEST("map() keeps the order of the items, zips ranges, and takes functions without a result") {
-    weft::pool p{2};
-    auto mapped = weft::spawn([&] {
-        return p.map([](int x) {
-            weft::sleep_for(std::chrono::seconds{3 - x});
-            return x;
-        }, upto(3));
-    });
-    pass(5);
-    CHECK(mapped.get() == std::vector{0, 1, 2});
-    CHECK(p.map([](int x, const std::string& s) { return s + std::to_string(x); }, upto(5),
-                std::list<std::string>{"a", "b"}) == std::vector<std::string>{"a0", "b1"});
-    int sum = 0;
-    p.map([&](int x) { sum += x; }, upto(4));
-    CHECK(sum == 6);
-    CHECK(p.map_async([](int x) { return -x; }, upto(3)).get() == std::vector{0, -1, -2});
-}
-
-TASK_TEST("map() throws the error of the first item that has one, and kills the rest") {
-    weft::pool p{3};
-    bool finished = false;
-    auto mapped = weft::spawn([&] {
-        p.map([&](int x) {
-            if (x == 1) throw std::runtime_error("item 1");
-            weft::sleep_for(std::chrono::seconds{x == 0 ? 1 : 100});
-            if (x == 2) finished = true;
-        }, upto(3));
-    });
-    pass(1);
-    CHECK_THROWS_WITH_AS(mapped.get(), "item 1", std::runtime_error);
-    CHECK(p.join(1s));
-    CHECK_FALSE(finished);
-}
-
-TASK_TEST("imap() gives results in the order of the items, imap_unordered() in that of completion") {
-    weft::pool p{3};
-    const auto nap = [](int x) {
-        weft::sleep_for(std::chrono::seconds{x});
-        return x;
-    };
-    std::string ordered, unordered;
-    auto one = weft::spawn([&] {
-        for (const int x : p.imap(nap, std::vector{3, 1, 2})) ordered += std::to_string(x);
-    });
-    pass(3);
-    one.get();
-    auto other = weft::spawn([&] {
-        for (const int x : p.imap_unordered(nap, std::vector{3, 1, 2})) unordered += std::to_string(x);
-    });
-    pass(3);
-    other.get();
-    CHECK(ordered == "312");
-    CHECK(unordered == "123");
-}
-
-TASK_TEST("imap: an item's error comes at its turn, and the iteration goes on behind it") {
-    weft::pool p{2};
-    const auto fails_at_one = [](int x) {
-        if (x == 1) throw std::runtime_error("one");
-        return x;
-    };
-    auto results = p.imap(fails_at_one, upto(3));
-    CHECK(results.next() == 0);
-    CHECK_THROWS_AS((void)results.next(), std::runtime_error);
-    CHECK(results.next() == 2);
-    CHECK(results.next() == std::nullopt);
-    CHECK(results.next() == std::nullopt);
-}
-
-TASK_TEST("imap with a bound computes only so many results ahead") {
-    for (const bool in_order : {true, false}) {
-        weft::pool p{10};
-        int computed = 0;
-        const auto count = [&](int x) {
-            ++computed;
-            return x;
-        };
-        const auto look = [&](auto results) {
-            test::settle();
-            CHECK(computed == 2);
-            CHECK(results.next() == 0);
-            test::settle();
-            CHECK(computed == 3);
-        };
-        if (in_order) look(p.imap(count, upto(10), 2));
-        else look(p.imap_unordered(count, upto(10), 2));
-        CHECK(p.join(1s));  // the rest went with the range
-    }
-}
-
-TASK_TEST("an error of the iteration over the items ends an imap behind the results before it") {
-    struct bad_range {
-        struct iterator {
-            using value_type = int;
-            using difference_type = std::ptrdiff_t;
-            int at = 0;
-            int operator*() const { return at; }
-            iterator& operator++() {
-                if (++at == 2) throw std::runtime_error("no more items");
-                return *this;
-            }
-            void operator++(int) { ++*this; }
-            bool operator==(std::default_sentinel_t) const { return false; }
-        };
-        iterator begin() const { return {}; }
-        std::default_sentinel_t end() const { return {}; }
-    };
-    weft::pool p{2};
-    auto results = p.imap([](int x) { return x; }, bad_range{});
-    CHECK(results.next() == 0);
-    CHECK(results.next() == 1);
-    CHECK_THROWS_WITH_AS((void)results.next(), "no more items", std::runtime_error);
-}
-
-TASK_TEST("leaving an imap early kills what still runs for it") {
-    weft::pool p{3};
-    int finished = 0;
-    {
-        auto results = p.imap_unordered([&](int x) {
-            weft::sleep_for(std::chrono::seconds{x});
-            ++finished;
-            return x;
-        }, upto(3));
-        CHECK(results.next() == 0);
-    }
-    CHECK(p.join(weft::deadline::after(1s)));
-    CHECK(finished == 1);
 }
 
 TASK_TEST("kill() ends all, those without room too, and the pool serves on") {
@@ -353,4 +195,53 @@ HUB_TEST("stress: several threads share a pool, which never runs more than its s
     CHECK(done == 150);
     CHECK(most <= 4);
     CHECK(p.free_count() == 4);
+}
+
+TASK_TEST("a result whose wait was interrupted comes at the next call") {
+    weft::pool p{2};
+    auto results = p.imap([](int x) {
+        weft::sleep_for(std::chrono::seconds{x});
+        return x;
+    }, std::vector{3, 1});
+    auto taker = weft::spawn([&] {
+        CHECK_FALSE(weft::try_with_timeout(1s, [&] { return results.next(); }));
+        return std::vector{*results.next(), *results.next()};
+    });
+    pass(3);
+    CHECK(taker.get() == std::vector{3, 1});
+}
+
+TASK_TEST("a kill() of the pool that is itself interrupted leaves it in service") {
+    weft::pool p{1};
+    weft::event go;
+    auto stubborn = p.spawn([&] {
+        const weft::shield whole;
+        go.wait();
+    });
+    test::settle();
+    auto killer = weft::spawn([&] { return weft::try_with_timeout(1s, [&] { return p.kill(); }); });
+    pass(1);
+    CHECK_FALSE(killer.get());
+    go.set();
+    CHECK(p.join());
+    CHECK(p.apply([] { return 3; }) == 3);
+}
+
+TASK_TEST("a group or pool made and left in a destructor during an exception waits all the same") {
+    int ended = 0;
+    auto unwound = weft::spawn([&] {
+        struct cleans_up {
+            int& e;
+            ~cleans_up() {
+                weft::group g;
+                g.spawn([this] { ++e; });
+                weft::pool p{1};
+                (void)p.spawn([this] { ++e; });
+            }
+        };
+        const cleans_up at_end{ended};
+        throw 1;
+    });
+    CHECK_THROWS_AS(unwound.get(), int);
+    CHECK(ended == 2);
 }

@@ -371,3 +371,13 @@ HUB_TEST("a timer ends with the thread that it runs on, and can be started on an
     CHECK(timer.join());
     CHECK(calls == 1);
 }
+
+HUB_TEST("a timer whose thread ends before the timer's first turn is none any more, and can be started anew") {
+    int calls = 0;
+    weft::timer t{[&] { ++calls; }};
+    std::thread{[&] { t.start(1ms); }}.join();
+    CHECK_FALSE(t.active());
+    t.start(1ms);
+    t.join();
+    CHECK(calls == 1);
+}

@@ -10,6 +10,7 @@
 #include <weft/event.hpp>
 #include <weft/task.hpp>
 #include <weft/this_task.hpp>
+#include <weft/timeout.hpp>
 
 #include "support/counted.hpp"
 #include "support/task_test.hpp"
@@ -179,6 +180,7 @@ HUB_TEST("a link of a thread that has ended is dropped") {
     CHECK(counted::alive == 1);
     go.set();
     t.join();
+    weft::sleep_for(1ms);  // what it holds is destroyed in a task of this thread
     CHECK(counted::alive == 0);
 }
 
@@ -377,4 +379,69 @@ TASK_TEST("idle() waits until nothing else is ready, and does not wait for those
     doomed.kill();
     CHECK(doomed.ready());
     sleeper.kill();
+}
+
+TASK_TEST("a spawn callback may remove itself, and its task is no fiber to switch to") {
+    std::uint64_t id = 0;
+    int told = 0;
+    bool refused = false;
+    id = weft::add_spawn_callback([&, text = std::string(100, 'x')](const weft::fiber& f) {
+        CHECK(weft::remove_spawn_callback(id));
+        try {
+            f.switch_to();
+        } catch (const weft::invalid_switch&) {
+            refused = true;
+        }
+        told += text.size() == 100;
+    });
+    CHECK(weft::spawn([] { return 5; }).get() == 5);
+    CHECK(told == 1);
+    CHECK(refused);
+}
+
+TASK_TEST("what a link that is not called holds is destroyed in a living fiber") {
+    struct waits {
+        ~waits() { weft::yield(); }
+    };
+    auto good = weft::spawn([] {});
+    (void)good.link_exception([w = std::make_shared<waits>()] {});
+    weft::fiber suspended{[] { weft::fiber::current().parent().switch_to(); }};
+    suspended.switch_to();
+    auto other = weft::spawn([] {});
+    (void)other.link_exception([f = std::move(suspended)] {});
+    good.join();
+    other.join();
+    test::settle();
+    CHECK(other.successful());
+}
+
+TASK_TEST("a task that kills itself in a shield goes on, and ends behind it with the reason") {
+    struct reason {};
+    bool went_on = false;
+    weft::task<void> self;
+    self = weft::spawn([&] {
+        {
+            const weft::shield whole;
+            CHECK_FALSE(self.kill(std::make_exception_ptr(reason{})));
+            went_on = true;
+        }
+        weft::yield();
+    });
+    self.join();
+    CHECK(went_on);
+    CHECK_THROWS_AS(self.get(), reason);
+    self = {};
+}
+
+TASK_TEST("spawn_later keeps the order of the times where they have passed, too") {
+    std::string order;
+    auto first = weft::spawn_later(1s, [&] { order += "x"; });
+    test::settle();
+    const auto at = weft::now() + 1s;
+    test::clock.advance(2s);
+    auto second = weft::spawn_later(weft::deadline::at(at), [&] { order += "y"; });
+    first.join();
+    test::clock.advance(1s);
+    second.join();
+    CHECK(order == "xy");
 }

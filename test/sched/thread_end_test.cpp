@@ -261,3 +261,46 @@ HUB_TEST("what a dying thread's tasks throw besides fiber_exit is reported, not 
     weft::on_unhandled(before);
     CHECK(reported == "careless");
 }
+
+HUB_TEST("joiners that a thread's end wakes and unwinds leave the thread's stacks in order") {
+    weft::event never;
+    for (int round = 0; round < 20; ++round) {
+        weft::task<void> late[2];
+        std::thread{[&] {
+            std::vector<weft::task<void>> joiners;
+            for (auto& target : late)
+                joiners.push_back(weft::spawn([&] {
+                    while (!target) weft::yield();
+                    target.join();
+                }));
+            weft::yield();
+            for (auto& target : late) target = weft::spawn([&] { never.wait(); });
+            for (int i = 0; i < 3; ++i) weft::yield();
+        }}.join();
+    }
+    weft::spawn([] {}).join();
+}
+
+HUB_TEST("a task that its thread's end cannot end counts as killed, and who waits for it elsewhere is told") {
+    weft::task<int> stubborn;
+    weft::event started;
+    std::thread home{[&] {
+        stubborn = weft::spawn([&]() -> int {
+            started.set();
+            for (;;) {
+                try {
+                    weft::sleep_for(1h);
+                } catch (const weft::fiber_exit&) {
+                }
+            }
+        });
+        weft::yield();
+        weft::sleep_for(20ms);
+    }};
+    started.wait();
+    stubborn.join();
+    home.join();
+    CHECK(stubborn.killed());
+    CHECK_FALSE(stubborn.successful());
+    CHECK_THROWS_AS((void)stubborn.get(), weft::task_killed);
+}

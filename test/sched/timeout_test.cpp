@@ -1,4 +1,5 @@
 // What weft/timeout.hpp promises.
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -382,4 +383,35 @@ HUB_TEST("by the real clock") {
     CHECK_FALSE(weft::try_with_timeout(20ms, [] { weft::sleep_for(1h); }));
     const auto took = weft::now() - start;
     CHECK(took >= 20ms);
+}
+
+HUB_TEST("a timeout of a thread's main fiber may outlive the thread") {
+    std::unique_ptr<weft::timeout> kept;
+    std::thread{[&] {
+        kept = std::make_unique<weft::timeout>(1h);
+        weft::yield();
+    }}.join();
+    CHECK_FALSE(kept->pending());
+    kept.reset();
+}
+
+TASK_TEST("a timeout that another fiber restarts for the same moment leaves its sleeper's turn as it is") {
+    std::string order;
+    weft::timeout* shared = nullptr;
+    auto first = weft::spawn([&] {
+        weft::timeout limit{5s};
+        shared = &limit;
+        weft::sleep_for(1s);
+        order += "a";
+    });
+    auto second = weft::spawn([&] {
+        weft::sleep_for(1s);
+        order += "b";
+    });
+    test::settle();
+    shared->restart(6s);
+    test::clock.advance(1s);
+    first.join();
+    second.join();
+    CHECK(order == "ab");
 }

@@ -1,11 +1,16 @@
 // What weft/wait.hpp promises.
+#include <optional>
 #include <random>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include <weft/async_result.hpp>
+#include <weft/error.hpp>
 #include <weft/event.hpp>
+#include <weft/future.hpp>
+#include <weft/latch.hpp>
 #include <weft/task.hpp>
 #include <weft/this_task.hpp>
 #include <weft/timeout.hpp>
@@ -207,4 +212,75 @@ HUB_TEST("tasks and events of other threads, under load, are each told of once")
     for (auto& s : setters) s.join();
     CHECK(count == events.size());
     CHECK(twice == 0);
+}
+
+TASK_TEST("a look that did not wait leaves nothing that could end a later wait") {
+    weft::event late;
+    auto waiter = weft::spawn([&] {
+        auto range = weft::iwait(std::vector{&late}, {.by = weft::deadline::past()});
+        CHECK(range.next() == nullptr);
+        weft::sleep_for(2s);  // the event is set meanwhile, and is none of this wait's business
+        return weft::now();
+    });
+    const auto start = weft::now();
+    test::settle();
+    test::clock.advance(1s);
+    late.set();
+    test::settle();
+    CHECK_FALSE(waiter.ready());
+    test::clock.advance(1s);
+    CHECK(waiter.get() == start + 2s);
+}
+
+TASK_TEST("in a callback of the hub wait_any only looks") {
+    weft::event set{true}, unset;
+    std::optional<std::size_t> first, second{7};
+    bool refused = false;
+    auto t = weft::spawn([] {});
+    (void)t.rawlink([&] {
+        first = weft::wait_any(weft::deadline::past(), unset, set);
+        second = weft::wait_any(weft::deadline::past(), unset);
+        try {
+            (void)weft::wait_any(weft::deadline::never(), unset);
+        } catch (const weft::blocking_in_hub&) {
+            refused = true;
+        }
+    });
+    t.join();
+    test::settle();
+    CHECK(first == 1u);
+    CHECK_FALSE(second);
+    CHECK(refused);
+}
+
+TASK_TEST("killall with the caller among them kills the others first") {
+    std::vector<weft::task<void>> all;
+    bool past = false;
+    all.push_back(weft::spawn([&] {
+        (void)weft::killall(all);
+        past = true;
+    }));
+    all.push_back(weft::spawn([] { weft::sleep_for(1h); }));
+    weft::joinall(all);
+    CHECK(all[0].killed());
+    CHECK(all[1].killed());
+    CHECK_FALSE(past);
+}
+
+TASK_TEST("results, futures and latches can be waited for among others") {
+    weft::async_result<int> result;
+    weft::promise<int> promise;
+    const auto future = promise.get_future();
+    weft::latch gate{1};
+    auto order = weft::spawn([&] {
+        std::string seen;
+        for (int i = 0; i < 3; ++i) seen += std::to_string(*weft::wait_any(weft::deadline::never(), result, future, gate));
+        return seen;
+    });
+    test::settle();
+    gate.count_down();
+    CHECK(order.get() == "222");
+    result.set(1);
+    promise.set(2);
+    CHECK(weft::wait_any(weft::deadline::past(), future, result) == 0u);
 }

@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 
 #include <weft/error.hpp>
+#include <weft/timeout.hpp>
 
 #include "shim/differential.hpp"
 #include "shim/sockets.hpp"
@@ -145,6 +146,52 @@ HUB_TEST("each interposed call that waits answers a kill with ECANCELED, and wef
         CHECK(thrown_again);
         CHECK_FALSE(task.successful());
     }
+}
+
+HUB_TEST("in a timeout scope each interposed call answers ETIMEDOUT, and the scope throws what nobody has met since") {
+    const test::patched now;
+    nothing n;
+    for (const waiting_call& w : waiting_calls) {
+        CAPTURE(w.name);
+        long result = 5;
+        int error = 0;
+        auto task = weft::spawn([&] {
+            weft::timeout limit{1ms};
+            result = w.call(test::plain_calls(), n);
+            error = errno;
+        });
+        CHECK_THROWS_AS(task.get(), weft::timed_out);
+        CHECK((result == -1 || std::string{w.name} == "sleep"));  // which has more or less of its time left
+        if (std::string{w.name} != "sleep") CHECK(error == ETIMEDOUT);
+    }
+}
+
+HUB_TEST("what met the timeout by an exception does not meet it again at the scope's end, nor does a fallback's scope") {
+    const test::patched now;
+    auto p = test::pipe_pair();
+    char b;
+    const auto silent = weft::spawn([&] {
+        return weft::with_timeout(1ms, [&] { return ::read(p[0], &b, 1); }, ssize_t{77});
+    });
+    CHECK(silent.get() == 77);
+    const auto met = weft::spawn([&] {
+        weft::timeout limit{1ms};
+        CHECK(::read(p[0], &b, 1) == -1);
+        try {
+            weft::yield();
+        } catch (const weft::timed_out& e) {
+            CHECK(e.is(limit));
+        }
+        return 5;
+    });
+    CHECK(met.get() == 5);
+    const auto cancelled = weft::spawn([&] {
+        weft::timeout limit{1ms};
+        CHECK(::read(p[0], &b, 1) == -1);
+        limit.cancel();
+        return 6;
+    });
+    CHECK(cancelled.get() == 6);
 }
 
 HUB_TEST("each call by weft::shim's name throws when its task is killed") {

@@ -31,7 +31,7 @@ public:
     /// @throws fiber_exit  the calling task was killed while it waited
     void acquire() { (void)try_acquire_until(deadline::never()); }
 
-    /// Takes one permit if one is free and nobody waits; never parks.
+    /// Takes one permit if one is free and those who wait, if any, may be overtaken; never parks.
     [[nodiscard]] bool try_acquire() noexcept;
 
     /// Takes one permit if one comes free before `by`. A deadline already past never parks.

@@ -48,18 +48,15 @@ public:
         requires std::invocable<std::decay_t<F>, std::decay_t<A>...>
     task<detail::spawned_t<F, A...>> try_spawn(deadline by, F&& function, A&&... args) {
         if (core_.has_caller()) return spawn_later(std::forward<F>(function), std::forward<A>(args)...);
-        if (!core_.take_room(by)) return {};
-        detail::room_taken room{core_};
-        auto started = detail::spawn_member(core_, true, fiber_options{}, std::forward<F>(function), std::forward<A>(args)...);
-        room.passed();
-        return started;
+        return detail::spawn_with_room(core_, by, std::forward<F>(function), std::forward<A>(args)...);
     }
 
     /// The function's result, once it has run as a task of the pool. @throws what it throws
     template <class F, class... A>
         requires std::invocable<std::decay_t<F>, std::decay_t<A>...>
     detail::spawned_t<F, A...> apply(F&& function, A&&... args) {
-        if (core_.has_caller()) return std::invoke(std::forward<F>(function), std::forward<A>(args)...);
+        if (core_.has_caller())
+            return std::invoke(std::decay_t<F>(std::forward<F>(function)), std::decay_t<A>(std::forward<A>(args))...);
         return detail::task_access::take(spawn(std::forward<F>(function), std::forward<A>(args)...));
     }
     /// Never waits: the task starts when there is room. `callback` is called with the result in a task of its own once there
@@ -82,28 +79,29 @@ public:
     /// @throws anything  the error of the first item, in order, that has one; the others are killed then
     template <class F, std::ranges::input_range... Ranges>
     auto map(F function, Ranges&&... ranges) {
-        const detail::room_lent lent{core_};
-        return detail::map_in(*this, std::move(function), std::forward<Ranges>(ranges)...);
+        return detail::map_in(core_, std::move(function), std::forward<Ranges>(ranges)...);
     }
     /// As a task: wait for it with get().
     template <class F, std::ranges::input_range Range>
     auto map_async(F function, Range items) {
-        return weft::spawn([this, function = std::move(function), items = std::move(items)]() mutable {
-            return map(std::move(function), items);
-        });
+        return detail::spawn_member(core_, false, fiber_options{},
+                                    [this, function = std::move(function), items = std::move(items)]() mutable {
+                                        return map(std::move(function), items);
+                                    });
     }
 
     /// The results one by one, in the order of the items; computed ahead, but with at most `most` of them not taken yet
     /// (0: no limit). An item's error is thrown at its turn, and the next call goes on behind it; an error of the iteration
-    /// over `items` ends it. Destroying the range kills what still runs for it.
+    /// over `items` ends it. Destroying the range, which must not outlive the pool, kills what still runs for it. Taking a
+    /// result lends the room of a task of the pool.
     template <class F, std::ranges::input_range Range>
     auto imap(F function, Range items, std::size_t most = 0) {
-        return detail::make_imap<true>(*this, std::move(function), std::move(items), most);
+        return detail::make_imap<true>(core_, std::move(function), std::move(items), most);
     }
     /// The same in the order in which they come.
     template <class F, std::ranges::input_range Range>
     auto imap_unordered(F function, Range items, std::size_t most = 0) {
-        return detail::make_imap<false>(*this, std::move(function), std::move(items), most);
+        return detail::make_imap<false>(core_, std::move(function), std::move(items), most);
     }
 
     /// Waits until no task is left. @returns true; false if the deadline passed first

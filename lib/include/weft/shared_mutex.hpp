@@ -72,6 +72,7 @@ private:
     bool wait_for_turn(deadline by, bool writes);
     void leave_slowly(std::uint64_t left);
     // With waiters_' lock held and the state waited for.
+    void count_unheld() noexcept;
     void serve(std::uint64_t state) noexcept;
 
     // The number of readers times `reader`, `writer` while somebody writes, and `waited` while somebody waits: the

@@ -29,9 +29,10 @@ struct task_access;
 /// gevent:   gevent.Greenlet
 ///
 /// Links:    link(f) has f called once the task has ended, in a task of its own on the thread that linked: f(task), or
-///           f(). Links are called in the order in which they were made, also if the task has ended before; an error
-///           in one is reported as any task's, and the others are called all the same. rawlink() has f called in the hub
-///           of that thread instead, where it may not wait. A thread that has ended calls none.
+///           f(). Links are called in the order in which they were made, also if the task has ended before, but for one
+///           that another thread makes in the moment of the end; an error in one is reported as any task's, and the others
+///           are called all the same. rawlink() has f called in the hub of that thread instead, where it may not wait. A
+///           thread that has ended calls none.
 template <class T>
 class task {
 public:
@@ -53,8 +54,7 @@ public:
     /// @throws anything     that its function threw: the same object
     decltype(auto) get() const {
         detail::task_result<T>& block = named();
-        (void)block.join(deadline::never());
-        block.rethrow_unless_successful();
+        block.join_or_throw();
         if constexpr (std::is_void_v<T>) return;
         else if constexpr (std::is_reference_v<T>) return static_cast<T>(**block.value);
         else return static_cast<const T&>(*block.value);
@@ -75,7 +75,7 @@ public:
 
     /// Throws fiber_exit at the wait that the task is in, or at its next one; before its first turn it never
     /// runs at all. Then waits for its end: not at all with deadline::past(). Idempotent; the first reason counts. Killing
-    /// the running task throws at once. What may not be torn apart is not: see the shim's table for calls that
+    /// the running task throws at once, or after its shields. What may not be torn apart is not: see the shim's table for calls that
     /// keep a kill pending, and weft::shield.
     /// @returns whether it has ended
     bool kill(deadline by = deadline::never()) const { return named().kill(by); }

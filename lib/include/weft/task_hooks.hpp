@@ -24,6 +24,6 @@ WEFT_API unhandled_hook on_unhandled(unhandled_hook hook) noexcept;
 /// gevent: Greenlet.add_spawn_callback
 WEFT_API std::uint64_t add_spawn_callback(std::function<void(const fiber&)> function);
 /// Calls in progress on other threads go on. @returns whether it was there
-WEFT_API bool remove_spawn_callback(std::uint64_t id) noexcept;
+WEFT_API bool remove_spawn_callback(std::uint64_t id);
 
 }  // namespace weft

@@ -43,12 +43,12 @@ private:
 ///     try { talk_to(server); }                       // any depth of calls, any number of waits
 ///     catch (const weft::timed_out& e) { if (!e.is(limit)) throw; }
 ///
-/// Order:     of nested scopes the one with the earliest deadline is thrown; of equal ones the outermost. A wait with a
-///            deadline of its own that is not later than the scope's answers for itself first.
-/// Threads:   cancel() and restart() work from any fiber of the thread; on another thread they throw wrong_thread, and
-///            destroying it there aborts.
-/// Lifetime:  ends at the latest with its fiber. It bounds that fiber alone: not tasks it has spawned, not fibers it
-///            switches to.
+/// Order:     of nested scopes the one with the earliest deadline is thrown; of equal ones the outermost. A wait that
+///            reaches a deadline of its own not later than the scope's answers for itself first; one that begins when
+///            the scope has expired does not begin.
+/// Threads:   cancel() and restart() work from any fiber of the thread; on another thread they throw wrong_thread.
+/// Lifetime:  its fiber's. Destroying it elsewhere aborts, but once its fiber has ended, when it bounds nobody. It bounds that
+///            fiber alone: not tasks it has spawned, not fibers it switches to.
 /// Cancel:    what cannot be interrupted (a wait while an exception is in flight, or inside a shield) is not cut short.
 ///            Nothing is thrown at code that does not wait. An interposed C call is never torn: it answers ETIMEDOUT, and
 ///            the exception follows at weft's next wait, or at the scope's end.

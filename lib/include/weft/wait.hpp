@@ -15,6 +15,7 @@
 #include <weft/deadline.hpp>
 #include <weft/detail/watch_set.hpp>
 #include <weft/task.hpp>
+#include <weft/this_task.hpp>
 
 namespace weft {
 
@@ -153,17 +154,32 @@ std::vector<std::ranges::range_value_t<Range>> joinall(const Range& tasks, const
     return ended;
 }
 
-/// Kills every task of a range before it waits for any, so that one that has not run yet never does.
+namespace detail {
+template <class Range>
+void kill_each(const Range& tasks, const auto& kill) {
+    const auto me = this_task::id();
+    bool myself = false;
+    for (const auto& t : tasks) {
+        if (t.id() == me) myself = true;
+        else kill(t);
+    }
+    for (const auto& t : tasks)
+        if (myself && t.id() == me) kill(t);
+}
+}  // namespace detail
+
+/// Kills every task of a range before it waits for any, so that one that has not run yet never does; the caller, if it is
+/// among them, last.
 /// @returns whether all have ended by then. gevent: gevent.killall, which throws instead
 template <std::ranges::input_range Range>
 bool killall(const Range& tasks, deadline by = deadline::never()) {
-    for (const auto& t : tasks) (void)t.kill(deadline::past());
+    detail::kill_each(tasks, [](const auto& t) { (void)t.kill(deadline::past()); });
     return joinall(tasks, by);
 }
 /// With a reason, as task::kill(reason).
 template <std::ranges::input_range Range>
 bool killall(const Range& tasks, const std::exception_ptr& reason, deadline by = deadline::never()) {
-    for (const auto& t : tasks) (void)t.kill(reason, deadline::past());
+    detail::kill_each(tasks, [&reason](const auto& t) { (void)t.kill(reason, deadline::past()); });
     return joinall(tasks, by);
 }
 

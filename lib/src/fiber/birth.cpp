@@ -76,6 +76,7 @@ void* take_stack(end_block& block, const fiber_options* options, std::size_t siz
     // Every body is derived from `body` first and once, so that is where it begins.
     rec->function = reinterpret_cast<body*>(place);
     rec->block = &block;
+    rec->member_of = nullptr;
     rec->attention = block.unwinds ? record::special : 0;
     rec->leaps_from = &block.leapt_from;
     block.rec = rec;

@@ -146,8 +146,8 @@ std::uintptr_t word_for(const thread& t, record& next) noexcept {
 [[gnu::always_inline]] inline void end(thread& t, record& me) {
     if (me.function->destroy) me.function->destroy(*me.function);
     if (me.locals || me.variables) [[unlikely]] end_locals(me);
-    if (me.scopes) [[unlikely]] end_scopes(me);
     t.tidy();  // while this is still a fiber that can wait and be switched back to
+    if (me.scopes) [[unlikely]] end_scopes(me);
 }
 
 record& live_explicitly(thread& t, record& me) noexcept {

@@ -43,12 +43,14 @@ void unwound_in_vain(thread& t, record& rec) noexcept {
 
 }  // namespace
 
-void thread::leave_behind(record& rec) noexcept {
+void thread::leave_behind(record& rec, bool forked) noexcept {
     rec.state = run_state::dead;
     rec.unlink();
     claim(rec);
+    end_scopes(rec);
     rec.block->rec = nullptr;
-    rec.block->state.store(phase::dead, std::memory_order_release);
+    if (rec.scheduled) task_left_behind(rec, forked);
+    else rec.block->state.store(phase::dead, std::memory_order_release);
 }
 
 bool process_is_ending() noexcept { return process_ending.load(std::memory_order_relaxed); }
@@ -78,6 +80,7 @@ thread::thread()
 
 thread::~thread() {
     end_locals(main);
+    end_scopes(main);
     box->close();  // what is destroyed in it may still ask for the time, or spawn
     unwind_all();
     delete std::exchange(sched, nullptr);
@@ -154,6 +157,7 @@ void thread::unwind_all() noexcept {
         newest->owes_exit = true;
         newest->dropped = true;
         newest->refused = 0;
+        if (sched) sched->forget_ready();
         switch_to(*newest, look_around);
         main.incoming = nullptr;
         main.inbox = message{};

@@ -67,6 +67,7 @@ struct suspended : life {
 /// a short life, one for its birth and end and one for its stack and explicit switches; a wait touches the fourth.
 struct alignas(64) record : suspended, list_node {  // linked in thread::records while alive
     body* function = nullptr;
+    void* member_of = nullptr;    // its place in a group, which the kit floor knows
     end_block* block = nullptr;
     void** leaps_from = nullptr;  // the block's leapt_from
     fiber_locals* locals = nullptr;       // of the fiber, until end_locals()
@@ -98,6 +99,8 @@ record& task_ended(record& rec, std::exception_ptr&& error) noexcept;
 struct scheduler_base {
     /// Whom to run when the running fiber has ended and has no ancestor to go to.
     virtual record& next_to_run() noexcept = 0;
+    /// The thread is ending: who is ready is unwound like all others.
+    virtual void forget_ready() noexcept = 0;
     /// The thread is ending; every fiber has been unwound.
     virtual ~scheduler_base() = default;
 };
@@ -202,7 +205,7 @@ struct thread {
     void let_go_of_stack(record& rec) noexcept;
     void unwind_all() noexcept;
     /// Will neither run nor be unwound any more; its stack stays mapped.
-    void leave_behind(record& rec) noexcept;
+    void leave_behind(record& rec, bool forked = false) noexcept;
     /// The running fiber will not end by itself while its thread ends: its stack is left behind, for good.
     [[noreturn]] void give_up(record& me) noexcept;
 
@@ -260,6 +263,10 @@ inline void uncount_here(end_block& block) noexcept {
 
 /// Destroys what a fiber has of its own, newest first, and lets go of its context: at its end, in it.
 void end_locals(record& rec) noexcept;
+
+/// A task will not end by itself: tells those who wait for its end, in a forked child only who belongs with it. Defined by
+/// the sched floor.
+void task_left_behind(record& rec, bool forked) noexcept;
 
 /// Timeouts and shields that outlive their fiber bound nobody any more.
 void end_scopes(record& rec) noexcept;

@@ -58,7 +58,7 @@ void refuse(const char* call) {
     if (me.refused == refusals_before_brake + 1) {
         char text[200];
         std::snprintf(text, sizeof text,
-                      "task %llu '%.40s' was killed and goes on although %s has answered ECANCELED %u times; it is "
+                      "task %llu '%.40s' is to end (a kill, or a timeout) and goes on although %s has told it so %u times; it is "
                       "slowed down from now on",
                       static_cast<unsigned long long>(me.block->id), me.block->name ? me.block->name->c_str() : "", call,
                       refusals_before_brake);

@@ -17,10 +17,6 @@ done_callback::done_callback() {
 
 done_callback::~done_callback() { home->release(); }
 
-void done_callback::spawn() {
-    weft::spawn([self = std::unique_ptr<done_callback>{this}] { self->run(self->done); });
-}
-
 void done_callback::arrive() noexcept {
     thread& t = this_thread();
     if (t.unwinding) {
@@ -28,7 +24,7 @@ void done_callback::arrive() noexcept {
         return;
     }
     try {
-        spawn();
+        weft::spawn([self = std::unique_ptr<done_callback>{this}] { self->run(self->done); });
     } catch (...) {
         report_unhandled(*t.current->block, std::current_exception());
     }
@@ -49,8 +45,10 @@ void done_callbacks::add(std::unique_ptr<done_callback> callback, const std::sha
     }
     lock_.unlock();
     if (!done) return;
+    // Behind those that are on their way there already.
     callback->done = of;
-    callback.release()->spawn();
+    done_callback* const posted = callback.release();
+    if (!posted->home->post(*posted)) delete posted;
 }
 
 void done_callbacks::complete(const std::shared_ptr<void>& of) noexcept {

@@ -22,11 +22,14 @@ void group::leave() {
         core_.join_all_the_same();
         return core_.report_others();
     }
-    try {
-        (void)core_.join(deadline::never());
-    } catch (...) {
+    const auto end_them = [this] {
         core_.kill_others(nullptr);
         core_.join_all_the_same();
+    };
+    try {
+        if (!core_.join(deadline::never())) end_them();
+    } catch (...) {
+        end_them();
         core_.report_others();
         throw;
     }

@@ -24,6 +24,9 @@ void member::ended(task_block& ended) noexcept {
     group.waiters_.unlock();
 }
 
+// The lock may have been held by a thread that does not exist here: it is not asked for.
+void member::forked() noexcept { of->strike(*this); }
+
 void group_core::keep(const task_block& failed) noexcept {
     try {
         failures_.push_back(failed.error);
@@ -49,6 +52,7 @@ void group_core::kill_all_but(const task_block* spared, const std::exception_ptr
 void group_core::enter(member& who, task_block& task) noexcept {
     who.of = this;
     who.task = &task;
+    if (task.rec) task.rec->member_of = &who;
     waiters_.lock();
     who.prev = last_;
     (last_ ? last_->next_member : first_) = &who;
@@ -101,6 +105,8 @@ void group_core::disband() noexcept {
         waiters_.lock();
         member* const oldest = first_;
         if (!oldest) break;
+        // Its hook is in its block, which may go once the hook is out.
+        const auto kept = handle<task_block>::share(oldest->task);
         // One that is ending on another thread is about to leave by itself.
         const bool out = oldest->task->take_out(*oldest);
         if (out) strike(*oldest);
@@ -116,10 +122,8 @@ std::size_t group_core::size() const noexcept {
 }
 
 member* group_core::mine() noexcept {
-    const end_block* const me = this_thread().current->block;
-    for (member* at = first_; at; at = at->next_member)
-        if (at->task == me) return at;
-    return nullptr;
+    auto* const place = static_cast<member*>(this_thread().current->member_of);
+    return place && place->of == this ? place : nullptr;
 }
 
 bool group_core::give_permit_to_caller() noexcept {

@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 
+#include <weft/error.hpp>
 #include <weft/timeout.hpp>
 
 #include "sched/scheduler.hpp"
@@ -13,8 +14,8 @@ pool_core::pool_core(std::size_t size) : group_core{on_error::goes_on}, room_{si
 }
 
 void pool_core::take_room_here() {
-    room_.acquire();
-    if (!give_permit_to_caller()) give_room();
+    // Without room, where nobody can be interrupted and nothing comes any more: at the thread's end.
+    if (room_.try_acquire_until(deadline::never()) && !give_permit_to_caller()) give_room();
 }
 
 bool pool_core::lend_room() noexcept {
@@ -34,11 +35,24 @@ void pool_core::take_back_room() noexcept {
 }
 
 bool pool_core::kill(deadline by) {
+    if (this_thread().current->is_hub && by.when() != clock::time_point::min())
+        throw blocking_in_hub("weft: kill() of a pool would wait in a callback of the hub; use kill(deadline::past()) there");
+    struct opener {
+        pool_core& core;
+        ~opener() { core.reopen(); }
+    } const serves_on{*this};
     kill_others(nullptr);
-    const bool inside = has_caller();
-    const bool ended = !inside && join(by);
-    reopen();
-    return ended;
+    return !has_caller() && join(by);
+}
+
+void end_of_feeder(const task<void>& feeder) noexcept {
+    const shield whole;
+    try {
+        if (this_thread().current->is_hub) (void)feeder.kill(deadline::past());
+        else (void)feeder.kill();
+    } catch (...) {
+        // The thread is ending, and the feeder with it.
+    }
 }
 
 bool pool_core::wait_available(deadline by) {
@@ -53,12 +67,14 @@ void pool_core::leave() {
         return join_all_the_same();
     }
     try {
-        (void)join(deadline::never());
+        if (join(deadline::never())) return;
     } catch (...) {
         kill_others(nullptr);
         join_all_the_same();
         throw;
     }
+    kill_others(nullptr);
+    join_all_the_same();
 }
 
 }  // namespace weft::detail

@@ -34,12 +34,31 @@ struct timer_core {
     /// @returns whether it needs a task; one that is there has been told
     bool arm(clock::duration to_first, clock::duration between, clock::time_point at) noexcept;
     void run();
+    void give_up() noexcept {
+        sleeper.lock();
+        end();
+    }
 
 private:
     bool time_has_come();
     void call();
     void skip_missed() noexcept;
     void end() noexcept;
+};
+
+/// Held by a timer's task until it runs.
+class timer_turn {
+public:
+    explicit timer_turn(std::shared_ptr<timer_core> of) noexcept : core_{std::move(of)} {}
+    timer_turn(timer_turn&&) noexcept = default;
+    timer_turn& operator=(timer_turn&&) = delete;
+    ~timer_turn() {
+        if (core_) core_->give_up();
+    }
+    std::shared_ptr<timer_core> take() noexcept { return std::move(core_); }
+
+private:
+    std::shared_ptr<timer_core> core_;
 };
 
 namespace {
@@ -134,15 +153,8 @@ void timer::start_at(clock::duration first, clock::duration period) {
     const bool needs_task = core_->arm(first, period, at);
     core_->sleeper.unlock();
     if (!needs_task) return;
-    try {
-        spawn(fiber_options{.name = core_->name}, [core = core_] { core->run(); });
-    } catch (...) {
-        core_->sleeper.lock();
-        core_->active = core_->has_task = false;
-        core_->idle.set();
-        core_->sleeper.unlock();
-        throw;
-    }
+    // Also a task that never comes to its first turn has to say that there is none any more.
+    spawn(fiber_options{.name = core_->name}, [turn = detail::timer_turn{core_}]() mutable { turn.take()->run(); });
 }
 
 void timer::again() {

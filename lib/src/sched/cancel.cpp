@@ -53,8 +53,10 @@ cancel_scope::cancel_scope(bool is_shield) : of{this_thread().current}, outer{of
 
 cancel_scope::~cancel_scope() {
     if (!of) return;
-    WEFT_CHECK(of->owner == this_thread_if_any(),
-               "a timeout or shield is destroyed on another thread than its fiber's; destroy it where it was made");
+    if (process_is_ending() && of->owner != this_thread_if_any()) return;
+    WEFT_CHECK(of == this_thread().current || process_is_ending(),
+               "a timeout or shield is destroyed by another fiber than the one that it was made in; let that one do it, "
+               "or cancel() it");
     (inner ? inner->outer : of->scopes) = outer;
     if (!of->scopes) of->attention &= static_cast<std::uint8_t>(~record::scoped);
     if (outer) outer->inner = inner;

@@ -1,6 +1,5 @@
 // Functions of the user's that are called when a task has ended.
 #include <utility>
-#include <vector>
 
 #include <weft/task.hpp>
 
@@ -17,10 +16,13 @@ link_call::link_call(when condition, bool in_hub)
 link_call::~link_call() { home_->release(); }
 
 void link_call::ended(task_block& task) noexcept {
-    const bool wanted = condition_ == when::ended || (condition_ == when::returned && !task.error) ||
-                        (condition_ == when::failed && task.error && !task.was_killed);
+    wanted_ = condition_ == when::ended || (condition_ == when::returned && !task.error) ||
+              (condition_ == when::failed && task.error && !task.was_killed);
     task_ = handle<task_block>::share(&task);
-    if (!wanted || !home_->post(*this)) delete this;
+    if (home_->post(*this)) return;
+    // It holds things of the user's, whose destruction needs a fiber of some thread that lives.
+    wanted_ = false;
+    if (!this_thread().box->post(*this)) delete this;
 }
 
 void link_call::arrive() noexcept {
@@ -28,8 +30,10 @@ void link_call::arrive() noexcept {
     thread& t = this_thread();
     if (t.unwinding) return;
     try {
-        if (in_hub_) run();
-        else spawn([call = std::move(self)] { call->run(); });
+        if (in_hub_ && wanted_) return run();
+        spawn([call = std::move(self)] {
+            if (call->wanted_) call->run();
+        });
     } catch (...) {
         report_unhandled(*t.current->block, std::current_exception());
     }
@@ -57,18 +61,19 @@ bool task_block::unlink(std::uint64_t id) noexcept {
 }
 
 void task_block::unlink_all() noexcept {
-    std::vector<std::unique_ptr<link_call>> found;
+    end_hook* found = nullptr;
     joiners.lock();
     for (end_hook** at = &hooks; *at;) {
-        auto* const call = dynamic_cast<link_call*>(*at);
-        if (!call) {
+        if (!dynamic_cast<link_call*>(*at)) {
             at = &(*at)->next;
             continue;
         }
-        *at = (*at)->next;
-        found.emplace_back(call);
+        end_hook* const call = *at;
+        *at = call->next;
+        call->next = std::exchange(found, call);
     }
     joiners.unlock();
+    while (found) delete static_cast<link_call*>(std::exchange(found, found->next));
 }
 
 }  // namespace weft::detail

@@ -45,6 +45,7 @@ scheduler::scheduler(thread& t) : thread_{t}, driver_{make_hub_driver(t)} { make
 
 scheduler::~scheduler() {
     end_locals(*hub_);
+    end_scopes(*hub_);
     hub_->state = run_state::dead;
     sanitizer::ended(hub_->ctx.shadow);
     const stack s = hub_->where;
@@ -159,6 +160,7 @@ void scheduler::arm(parking& w) noexcept {
 void scheduler::rearm(record& rec) noexcept {
     if (rec.state != run_state::parked) return;
     parking& w = *rec.waiting;
+    if (w.queued && w.when == (w.open ? std::min(w.by.when(), rec.limit) : w.by.when())) return;  // it keeps its turn
     if (w.queued) deadlines_.erase(w);
     arm(w);
 }
@@ -281,7 +283,7 @@ void scheduler::after_fork() {
         record* const next = thread_.records.after(*rec);
         if (scheduled_elsewhere(*rec)) {
             if (rec->scheduled) --tasks_;
-            thread_.leave_behind(*rec);
+            thread_.leave_behind(*rec, true);
         }
         rec = next;
     }
@@ -352,7 +354,8 @@ void scheduler::explain_deadlock() {
     const std::string text =
         "weft: blocked for ever: nothing is ready, no timer, descriptor or job is awaited, and no other thread "
         "exists that could wake anybody" + describe_parked();
-    if (main.state == run_state::parked && main.waiting->foreign) fatal(text.c_str());
+    // Nothing can be thrown there, and what must not be left undone would be.
+    if (main.state == run_state::parked && (main.waiting->foreign || !main.waiting->interruptible)) fatal(text.c_str());
     main.incoming = std::make_exception_ptr(deadlock{text});
     if (main.state == run_state::parked) end_wait(main, wake::killed);
     else wake_from_switch(main);

@@ -110,11 +110,10 @@ public:
         (first_ready_ ? last_ready_->next_ready : first_ready_) = &rec;
         last_ready_ = &rec;
     }
-    /// A task's first entry into the ready queue.
-    void start(record& rec) noexcept {
+    /// The fiber is a task from now on.
+    void adopt(record& rec) noexcept {
         rec.scheduled = true;
         ++tasks_;
-        make_ready(rec);
     }
     void kill(record& rec, std::exception_ptr reason) noexcept;
     /// A task's function is done. @returns who goes on
@@ -127,6 +126,7 @@ public:
     }
 
     record& next_to_run() noexcept override;
+    void forget_ready() noexcept override { first_ready_ = nullptr; }
 
     /// A kill that the running fiber must meet now: it is pending and no exception is in flight.
     bool must_die() const noexcept {

@@ -50,7 +50,8 @@ constinit std::atomic<bool> spawn_callbacks_exist{false};
 
 void tell_of_spawn(task_block& block) noexcept {
     const fiber spawned = fiber_of(handle<end_block>::share(&block));
-    for (const auto& each : *current()) {
+    const std::shared_ptr<const entries> all = current();  // a callback may remove itself
+    for (const auto& each : *all) {
         try {
             each->function(spawned);
         } catch (...) {
@@ -77,7 +78,7 @@ std::uint64_t add_spawn_callback(std::function<void(const fiber&)> function) {
     }
 }
 
-bool remove_spawn_callback(std::uint64_t id) noexcept {
+bool remove_spawn_callback(std::uint64_t id) {
     detail::store& s = detail::callbacks();
     for (;;) {
         const auto before = detail::current();

@@ -2,6 +2,7 @@
 
 #include "base/check.hpp"
 #include "fiber/context_values.hpp"
+#include "sched/cancel.hpp"
 #include "sched/scheduler.hpp"
 #include "sched/spawn_callbacks.hpp"
 #include "sched/unhandled.hpp"
@@ -40,18 +41,39 @@ void note_error(task_block& block, record& rec, std::exception_ptr&& error) noex
 
 record& task_ended(record& rec, std::exception_ptr&& error) noexcept {
     auto& block = static_cast<task_block&>(*rec.block);
-    auto& sched = static_cast<scheduler&>(*rec.owner->sched);
     if (error) [[unlikely]] note_error(block, rec, std::move(error));
     if (rec.killed) [[unlikely]] rec.reason = nullptr;
     block.state.store(phase::dead, std::memory_order_release);
     block.rec = nullptr;
-    for (const joiner* j = std::exchange(block.first_here, nullptr); j;) {
+    block.wake_joiners();
+    if (block.announced.load(std::memory_order_relaxed)) [[unlikely]] block.tell_of_end();
+    return static_cast<scheduler&>(*rec.owner->sched).after(rec);
+}
+
+// As killed: nobody may take it for one that has returned.
+void task_left_behind(record& rec, bool forked) noexcept {
+    auto& block = static_cast<task_block&>(*rec.block);
+    static const std::exception_ptr exit = std::make_exception_ptr(fiber_exit{});
+    block.error = exit;
+    block.was_killed = true;
+    rec.reason = nullptr;
+    block.state.store(phase::dead, std::memory_order_release);
+    if (!forked) {
+        block.wake_joiners();
+        if (block.announced.load(std::memory_order_relaxed)) block.tell_of_end();
+        return;
+    }
+    for (end_hook* told = std::exchange(block.hooks, nullptr); told;) std::exchange(told, told->next)->forked();
+}
+
+// Of its own thread.
+void task_block::wake_joiners() noexcept {
+    auto& sched = static_cast<scheduler&>(*current_thread->sched);
+    for (const joiner* j = std::exchange(first_here, nullptr); j;) {
         const joiner* const next = j->next;
         sched.unpark(j->token);  // unless it is awake for another reason
         j = next;
     }
-    if (block.announced.load(std::memory_order_relaxed)) [[unlikely]] block.tell_of_end();
-    return sched.after(rec);
 }
 
 void task_block::report_unless_observed() noexcept {
@@ -75,8 +97,13 @@ void task_block::start() {
         }
     }
     t.records.push_back(*rec);
-    if (spawn_is_watched()) [[unlikely]] tell_of_spawn(*this);
-    static_cast<scheduler&>(*t.sched).start(*rec);
+    auto& sched = static_cast<scheduler&>(*t.sched);
+    sched.adopt(*rec);
+    if (spawn_is_watched()) [[unlikely]] {
+        tell_of_spawn(*this);
+        if (!rec) return;  // a callback has waited, and its thread ended meanwhile
+    }
+    sched.make_ready(*rec);
 }
 
 void task_block::tell_of_end() noexcept {
@@ -154,8 +181,8 @@ bool task_block::kill(deadline by, std::exception_ptr reason) {
     if (t.box == home) {
         scheduler::here().kill(*rec, std::move(reason));
         if (t.current->block == this) {
-            exit_fiber();
-            return false;  // in a destructor while an exception is in flight: the next wait throws
+            if (kill_pending(*rec)) exit_fiber();
+            return false;  // in a shield, or while an exception is in flight: a later wait throws
         }
     } else {
         auto* letter = new kill_mail{*this, std::move(reason)};
@@ -192,6 +219,11 @@ bool task_block::take_out(end_hook& hook) noexcept {
     if (found) *at = hook.next;
     joiners.unlock();
     return found;
+}
+
+void task_block::join_or_throw() {
+    if (!join(deadline::never())) throw fiber_exit{};  // in a destructor, where the wait cannot be made any more
+    rethrow_unless_successful();
 }
 
 void task_block::rethrow_unless_successful() {

@@ -1,5 +1,7 @@
 #include <weft/this_task.hpp>
 
+#include <algorithm>
+
 #include <weft/fiber.hpp>
 #include <weft/spawn_later.hpp>
 
@@ -36,6 +38,8 @@ std::string name() { return fiber::current().name(); }
 void weft::detail::sleep_unstarted(deadline at) {
     end_block& block = *this_thread().current->block;
     block.state.store(phase::pending, std::memory_order_relaxed);
-    if (!at.is_past()) this_task::sleep_until(at);
+    // In the order of the times also where they have passed.
+    if (at.when() != clock::time_point::min())
+        this_task::sleep_until(deadline::at(std::max(at.when(), now() + clock::duration{1})));
     block.state.store(phase::started, std::memory_order_relaxed);
 }

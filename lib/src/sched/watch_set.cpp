@@ -51,7 +51,12 @@ watch_set::~watch_set() { in_->await_deliveries(scheduler::here()); }
 void watch_set::add(wait_list& list, bool (*ready)(const void*), const void* thing) {
     watch& node = in_->nodes.emplace_back(this_thread(), *in_, list, in_->nodes.size());
     const std::lock_guard guard{list};
-    if (!ready(thing)) return list.append(node);
+    if (!ready(thing)) {
+        // In the hub, where nobody could wait for a grant that is under way, this only looks.
+        if (!this_thread().current->is_hub) list.append(node);
+        else node.now = grant_status::delivered;
+        return;
+    }
     node.now = grant_status::granted;
     in_->took(node);
 }
@@ -62,8 +67,13 @@ std::size_t watch_set::next(deadline by) {
         if (in_->told == in_->nodes.size()) return none;
         parking pause{"one of several things", this};
         pause.by = by;
-        in_->token = sched.next_token();
-        const wake cause = sched.park(pause);
+        wake cause = wake::unparked;
+        if (sched.would_park(pause)) {
+            in_->token = sched.next_token();
+            cause = sched.park_now(pause);
+        } else {
+            cause = pause.cause;
+        }
         if (cause == wake::killed || sched.must_die()) exit_fiber();
         if (cause != wake::unparked && !in_->first_done) return none;
     }

@@ -199,7 +199,7 @@ bool gate::queue_up(thread& t, std::uint64_t state, parking& pause) {
     for (bool parks = true;;) {
         settle(serve(state, me.home));
         place_end end = pause.cause == wake::killed ? place_end::killed : place_end::timed_out;
-        if (parks) end = me.park(waiters_, pause);
+        if (parks || me.now != grant_status::waiting) end = me.park(waiters_, pause);  // it may have served itself
         if (end == place_end::granted) {
             note_taker(t);
             return true;

@@ -72,6 +72,7 @@ bool shared_mutex::wait_for_turn(deadline by, bool writes) {
         case detail::wait_end::granted_killed:
             leave_slowly(writes ? writer : reader);
             detail::exit_fiber();
+            if (!writes && by.is_never()) count_unheld();
             return false;
         case detail::wait_end::timed_out:
         case detail::wait_end::killed:
@@ -80,15 +81,17 @@ bool shared_mutex::wait_for_turn(deadline by, bool writes) {
             waiters_.unlock();
             if (end == detail::wait_end::timed_out) return false;
             detail::exit_fiber();
-            // In a destructor of a fiber whose thread ends, whose caller takes this for a success.
-            if (!writes && detail::this_thread().unwinding) {
-                waiters_.lock();
-                ++unheld_;
-                waiters_.unlock();
-            }
+            if (!writes && by.is_never()) count_unheld();
             return false;
     }
     __builtin_unreachable();
+}
+
+// In a destructor of a fiber whose thread ends: lock_shared() returns there, and its caller takes that for a success.
+void shared_mutex::count_unheld() noexcept {
+    waiters_.lock();
+    ++unheld_;
+    waiters_.unlock();
 }
 
 void shared_mutex::serve(std::uint64_t state) noexcept {

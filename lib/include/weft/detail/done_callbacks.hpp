@@ -23,7 +23,6 @@ struct WEFT_API done_callback : mail {
     virtual void run(const std::shared_ptr<void>& done) = 0;
 
     void arrive() noexcept override;
-    void spawn();
 
     mailbox* home;               // counted
     std::shared_ptr<void> done;  // what is, from then on: earlier it would keep itself
@@ -36,9 +35,9 @@ public:
     done_callbacks(const done_callbacks&) = delete;
     done_callbacks& operator=(const done_callbacks&) = delete;
 
-    /// Of the thread that has made it. If all is done already, its task is spawned here.
+    /// Of the thread that has made it. If all is done already, it is posted at once.
     void add(std::unique_ptr<done_callback> callback, const std::shared_ptr<void>& of);
-    /// Once: posts all, in the order of add(), and whatever is added later is spawned at once.
+    /// Once: posts all, in the order of add(), and whatever is added later is posted at once.
     void complete(const std::shared_ptr<void>& of) noexcept;
 
 private:

@@ -19,6 +19,7 @@ class group_core;
 /// In the end block of a task that a group has spawned.
 struct WEFT_API member final : end_hook {
     void ended(task_block& task) noexcept override;
+    void forked() noexcept override;
 
     group_core* of = nullptr;
     task_block* task = nullptr;
@@ -53,10 +54,7 @@ public:
     std::size_t size() const noexcept;
 
     /// The running task is a member.
-    bool has_caller() noexcept {
-        const std::lock_guard guard{waiters_};
-        return mine();
-    }
+    bool has_caller() noexcept { return mine(); }
 
     /// In the order in which they came; those that come later are new.
     std::vector<std::exception_ptr> failures() const;

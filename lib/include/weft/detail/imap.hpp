@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include <weft/detail/pool_core.hpp>
 #include <weft/queue.hpp>
 #include <weft/semaphore.hpp>
 #include <weft/task.hpp>
@@ -30,14 +31,18 @@ struct kill_at_end {
     }
 };
 
-template <class Pool, class F, class... Ranges>
-auto map_in(Pool& in, F function, Ranges&&... ranges) {
+template <class F, class... Ranges>
+auto map_in(pool_core& core, F function, Ranges&&... ranges) {
+    const room_lent lent{core};
     using result = std::invoke_result_t<F&, std::ranges::range_value_t<Ranges>&...>;
+    // Shared: tasks that are killed for another's error unwind after this has returned.
+    const auto shared = std::make_shared<F>(std::move(function));
     kill_at_end<result> all;
     [&](auto... at) {
         for (; ((at != std::ranges::end(ranges)) && ...); (++at, ...))
-            all.tasks.push_back(in.spawn([&function](auto&&... items) -> result { return std::invoke(function, items...); },
-                                         std::ranges::range_value_t<Ranges>(*at)...));
+            all.tasks.push_back(spawn_with_room(
+                core, deadline::never(), [shared](auto&&... items) -> result { return std::invoke(*shared, items...); },
+                std::ranges::range_value_t<Ranges>(*at)...));
     }(std::ranges::begin(ranges)...);
     if constexpr (std::is_void_v<result>) {
         for (const auto& each : all.tasks) each.get();
@@ -52,8 +57,8 @@ auto map_in(Pool& in, F function, Ranges&&... ranges) {
 /// What the range and the task that feeds it share.
 template <class R, bool InOrder>
 struct imap_state {
-    explicit imap_state(std::size_t most)
-        : untaken{most == 0 ? static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) / 2 : most} {}
+    imap_state(pool_core& of, std::size_t most)
+        : room{&of}, untaken{most == 0 ? static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) / 2 : most} {}
 
     void add(const task<R>& started, const std::shared_ptr<imap_state>& self) {
         if constexpr (InOrder) {
@@ -71,6 +76,7 @@ struct imap_state {
         if (all_started && running.empty()) arrived.close();
     }
 
+    pool_core* const room;
     semaphore untaken;  // results that may still be computed ahead
     queue<task<R>> arrived{unbounded};
     std::unordered_map<std::uint64_t, task<R>> running;  // those that come in no order
@@ -91,21 +97,29 @@ public:
     result_range& operator=(result_range&&) = delete;
     ~result_range() {
         if (!state_) return;
-        (void)feeder_.kill(deadline::past());
+        detail::end_of_feeder(feeder_);
         for (const auto& [id, each] : state_->running) (void)each.kill(deadline::past());
-        while (const auto left = state_->arrived.get(deadline::past())) (void)left->kill(deadline::past());
+        if (now_) (void)now_.kill(deadline::past());
+        while (const auto left = state_->arrived.try_get()) (void)left->kill(deadline::past());
     }
 
     /// @returns the next result; empty behind the last one
     /// @throws anything  that the item, or the iteration over the items, has thrown
+    /// @throws fiber_exit, timed_out  the caller was interrupted; the result comes at the next call
     std::optional<R> next() {
-        const std::optional<task<R>> arrived = state_->arrived.get();
-        if (!arrived) {
-            feeder_.get();
-            return std::nullopt;
+        const detail::room_lent lent{*state_->room};
+        if (!now_) {
+            std::optional<task<R>> arrived = state_->arrived.get();
+            if (!arrived) {
+                feeder_.get();
+                return std::nullopt;
+            }
+            now_ = std::move(*arrived);
         }
+        now_.join();
+        const task<R> ended = std::exchange(now_, {});
         state_->untaken.release();
-        return detail::task_access::take(*arrived);
+        return detail::task_access::take(ended);
     }
 
     class iterator {
@@ -132,17 +146,18 @@ public:
 private:
     std::shared_ptr<detail::imap_state<R, InOrder>> state_;
     task<void> feeder_;
+    task<R> now_;  // its result is next
 };
 
 namespace detail {
 
-template <bool InOrder, class Pool, class F, class Range>
-auto make_imap(Pool& in, F function, Range items, std::size_t most) {
+template <bool InOrder, class F, class Range>
+auto make_imap(pool_core& core, F function, Range items, std::size_t most) {
     using item = std::ranges::range_value_t<Range>;
     using result = std::decay_t<std::invoke_result_t<F&, item&>>;
     static_assert(!std::is_void_v<result>, "imap() gives results: use map() for a function that has none");
-    const auto state = std::make_shared<imap_state<result, InOrder>>(most);
-    task<void> feeder = weft::spawn([&in, state, f = std::make_shared<F>(std::move(function)), items = std::move(items)]() mutable {
+    const auto state = std::make_shared<imap_state<result, InOrder>>(core, most);
+    task<void> feeder = weft::spawn([state, f = std::make_shared<F>(std::move(function)), items = std::move(items)]() mutable {
         struct at_end {
             imap_state<result, InOrder>& s;
             ~at_end() {
@@ -153,7 +168,8 @@ auto make_imap(Pool& in, F function, Range items, std::size_t most) {
         } const closes{*state};
         for (auto&& each : items) {
             state->untaken.acquire();
-            state->add(in.spawn([f](item&& one) -> result { return std::invoke(*f, one); }, item(each)), state);
+            const auto call = [f](item&& one) -> result { return std::invoke(*f, one); };
+            state->add(spawn_with_room(*state->room, deadline::never(), call, item(each)), state);
         }
     });
     return result_range<result, InOrder>{state, std::move(feeder)};

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <exception>
+#include <utility>
 
 #include <weft/detail/group_core.hpp>
 #include <weft/semaphore.hpp>
@@ -51,6 +52,19 @@ public:
 private:
     pool_core* in_;
 };
+
+/// Waits for room whoever the caller is. @returns a handle that names no task if there was none by then
+template <class F, class... A>
+task<spawned_t<F, A...>> spawn_with_room(pool_core& core, deadline by, F&& function, A&&... args) {
+    if (!core.take_room(by)) return {};
+    room_taken room{core};
+    auto started = spawn_member(core, true, fiber_options{}, std::forward<F>(function), std::forward<A>(args)...);
+    room.passed();
+    return started;
+}
+
+/// Kills what feeds an imap, and waits for its end, whatever comes: it uses the pool.
+WEFT_API void end_of_feeder(const task<void>& feeder) noexcept;
 
 /// A member that waits for others of its pool does without its room meanwhile.
 class room_lent {

@@ -23,6 +23,8 @@ struct task_block;
 /// Told once when a task has ended, in the fiber that ends: runs nothing of the user's and does not wait.
 struct end_hook {
     virtual void ended(task_block& task) noexcept = 0;
+    /// In a forked child, where the task is not: it is neither ended nor told of.
+    virtual void forked() noexcept {}
     end_hook* next = nullptr;
 
 protected:
@@ -47,6 +49,7 @@ private:
     handle<task_block> task_;  // from its end on: it is kept until the call is made
     when condition_;
     bool in_hub_;
+    bool wanted_ = false;
 };
 
 struct joiner;
@@ -74,6 +77,7 @@ struct WEFT_API task_block : end_block {
     bool kill(deadline by, std::exception_ptr reason = nullptr);
     std::exception_ptr failure() noexcept;  // null but after an error; asking is observing
     void rethrow_unless_successful();       // after join()
+    void join_or_throw();                   // for get(): there is a value afterwards
 
     /// As detail::take_stack(); start() then needs nothing that could fail for good.
     void* take_stack(const fiber_options* options, std::size_t size, std::size_t align);
@@ -84,6 +88,7 @@ struct WEFT_API task_block : end_block {
         if (!announced.load(std::memory_order_acquire)) announce_first();
     }
     /// It is dead: wakes the joiners, and tells the hooks.
+    void wake_joiners() noexcept;
     void tell_of_end() noexcept;
 
     /// @returns false if it has ended already: the hook is not taken
