@@ -97,6 +97,15 @@ std::unique_ptr<waiting_call> permits() {
         [](Semaphore& s) { s.release(); }, [](Semaphore& s) { return static_cast<int>(s.available()); }, 0u);
 }
 
+std::unique_ptr<waiting_call> permits_three_at_once() {
+    using weft::semaphore;
+    auto made = std::make_unique<call_on<semaphore>>(
+        one, [](semaphore& s, weft::deadline by) { return s.try_acquire_until(by); },
+        [](semaphore& s) { s.release(3); }, [](semaphore& s) { return static_cast<int>(s.available()); }, 0u);
+    made->at_once = 3;
+    return made;
+}
+
 std::unique_ptr<waiting_call> flag() {
     using weft::event;
     return std::make_unique<call_on<event>>(
@@ -337,6 +346,7 @@ const std::vector<kind>& all() {
         {"event::wait", flag},
         {"wait_any", flag_among_others},
         {"semaphore::acquire", permits<weft::semaphore>},
+        {.name = "semaphore::release of three", .make = permits_three_at_once, .seeds_only = true},
         {"mutex::lock", exclusive<weft::mutex>},
         {"queue::get", item<weft::queue<int>>},
         {.name = "queue::put", .make = room_in_queue, .granted_is_done = true},

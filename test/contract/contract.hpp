@@ -22,14 +22,14 @@ struct waiting_call {
     virtual int left() = 0;
 
     bool serves_all = false;
+    int at_once = 1;  // waiters that one serve() lets have it
 };
 
 struct kind {
     std::string name;
     std::function<std::unique_ptr<waiting_call>()> make;
-    bool keeps = true;            // what is served while nobody waits can be had later
+    bool seeds_only = false;      // one more way to serve a call that is in the list already
     bool granted_is_done = false; // one that is interrupted once it has been granted has had it, and is interrupted later
-    bool from_threads = true;     // wait() works in a thread without tasks, too
 };
 
 /// Every waiting call.

@@ -349,3 +349,31 @@ TASK_TEST("release(n) serves n waiters, whichever hubs they belong to") {
     CHECK(served == 6);
     CHECK(gate.available() == 2);
 }
+
+HUB_TEST("whoever gives up while several permits are free takes one that it finds itself served with") {
+    int lost = 0;
+    for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+        const weft::testing::seeded_order order{seed};
+        weft::semaphore gate{2};
+        std::binary_semaphore taken{0}, leave{0}, left{0};
+        std::thread other{[&] {
+            const bool both = gate.try_acquire() && gate.try_acquire();
+            taken.release();
+            leave.acquire();
+            if (both) gate.release(2);
+            left.release();
+        }};
+        taken.acquire();
+        auto patient = weft::spawn([&] { return gate.try_acquire_until(1h); });
+        auto hasty = weft::spawn([&] { return gate.try_acquire_until(300us); });
+        for (int i = 0; i < 3; ++i) weft::yield();
+        leave.release();
+        left.acquire();  // both are woken to look, and do not look before the deadline of one has passed
+        for (const auto late = weft::clock::now() + 600us; weft::clock::now() < late;) {}
+        patient.join();
+        hasty.join();
+        other.join();
+        lost += gate.available() + patient.get() + hasty.get() != 2;
+    }
+    CHECK(lost == 0);
+}
