@@ -122,6 +122,17 @@ std::unique_ptr<waiting_call> flag_among_others() {
         [](several& s) { s.flag.set(); }, [](several& s) { return static_cast<int>(s.flag.is_set()); });
 }
 
+// Of several, to see one; what has been seen is there still.
+std::unique_ptr<waiting_call> permit_seen() {
+    struct several {
+        weft::event never;
+        weft::semaphore permits{0};
+    };
+    return std::make_unique<call_on<several>>(
+        everybody, [](several& s, weft::deadline by) { return weft::wait_any(by, s.never, s.permits) == 1u; },
+        [](several& s) { s.permits.release(); }, [](several& s) { return static_cast<int>(s.permits.available()); });
+}
+
 template <class Queue>
 std::unique_ptr<waiting_call> item() {
     return std::make_unique<call_on<Queue>>(
@@ -345,6 +356,7 @@ const std::vector<kind>& all() {
     static const std::vector<kind> kinds = {
         {"event::wait", flag},
         {"wait_any", flag_among_others},
+        {"wait_any of a semaphore", permit_seen},
         {"semaphore::acquire", permits<weft::semaphore>},
         {.name = "semaphore::release of three", .make = permits_three_at_once, .seeds_only = true},
         {"mutex::lock", exclusive<weft::mutex>},

@@ -1,4 +1,5 @@
 // What weft/wait.hpp promises.
+#include <atomic>
 #include <optional>
 #include <random>
 #include <stdexcept>
@@ -7,10 +8,12 @@
 #include <vector>
 
 #include <weft/async_result.hpp>
+#include <weft/bounded_semaphore.hpp>
 #include <weft/error.hpp>
 #include <weft/event.hpp>
 #include <weft/future.hpp>
 #include <weft/latch.hpp>
+#include <weft/semaphore.hpp>
 #include <weft/task.hpp>
 #include <weft/this_task.hpp>
 #include <weft/timeout.hpp>
@@ -283,4 +286,48 @@ TASK_TEST("results, futures and latches can be waited for among others") {
     result.set(1);
     promise.set(2);
     CHECK(weft::wait_any(weft::deadline::past(), future, result) == 0u);
+}
+
+TASK_TEST("a semaphore is seen when a permit is left free, is not touched, and serves on as before") {
+    weft::semaphore gate{0};
+    weft::bounded_semaphore bounded{1};
+    CHECK(weft::wait_any(weft::deadline::past(), gate, bounded) == 1u);
+    auto watcher = weft::spawn([&] { return weft::wait_any(weft::deadline::never(), gate); });
+    auto taker = weft::spawn([&] { gate.acquire(); });
+    test::settle();
+    gate.release();  // which is the taker's
+    test::settle();
+    CHECK(taker.ready());
+    CHECK_FALSE(watcher.ready());
+    CHECK(gate.available() == 0);
+    gate.release();
+    CHECK(watcher.get() == 0u);
+    CHECK(gate.available() == 1);
+    gate.acquire();
+    CHECK_FALSE(gate.try_acquire());
+    gate.release(2);
+    CHECK(gate.available() == 2);
+}
+
+HUB_TEST("stress: watchers and takers of one semaphore on several threads lose no permit and miss none") {
+    constexpr int threads = 3, rounds = 300;
+    weft::semaphore gate{0};
+    std::atomic<int> taken{0};
+    std::vector<std::thread> all;
+    for (int t = 0; t < threads; ++t)
+        all.emplace_back([&, t] {
+            for (int i = 0; i < rounds; ++i) {
+                if (t == 0) {
+                    gate.release();
+                    if (i % 8 == 0) weft::yield();
+                    continue;
+                }
+                while (!gate.try_acquire())
+                    if (!weft::wait_any(100ms, gate)) return;  // all have been taken
+                ++taken;
+            }
+        });
+    for (auto& t : all) t.join();
+    CHECK(taken + static_cast<int>(gate.available()) == rounds);
+    CHECK(gate.available() == 0);
 }

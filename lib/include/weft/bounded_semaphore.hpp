@@ -52,6 +52,9 @@ public:
     std::size_t bound() const noexcept { return bound_; }
 
 private:
+    friend struct detail::watch_access;
+    const semaphore& named() const noexcept { return permits_; }
+
     semaphore permits_;
     // Counted after an acquire and uncounted before a release, so that it is never more than what callers hold: a
     // permit on its way to a waiter is nobody's.

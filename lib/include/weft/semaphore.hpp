@@ -50,7 +50,13 @@ public:
     [[nodiscard]] std::size_t available() const noexcept { return gate_.free(); }
 
 private:
-    detail::gate gate_;
+    friend struct detail::watch_access;
+    bool watch_ready() const noexcept { return available() > 0; }
+    void watch_begin() const noexcept { gate_.begin_watch(waiters_); }
+    void watch_end() const noexcept { gate_.end_watch(); }
+
+    mutable detail::gate gate_;
+    mutable detail::wait_list waiters_;  // who waits for a permit without taking it; the others are the gate's
 };
 
 }  // namespace weft

@@ -1,5 +1,5 @@
 /// @file weft/wait.hpp
-/// Waiting for several things: tasks, events, results.  Floor: sched.
+/// Waiting for several things: tasks, events, results, permits.  Floor: sched.
 #pragma once
 
 #include <concepts>
@@ -20,7 +20,8 @@
 namespace weft {
 
 /// What wait() and its kin wait for: a task (until it has ended), an event or a latch (until it is set, or open), an
-/// async_result or a future (until it has an outcome), or a pointer to one of them.
+/// async_result or a future (until it has an outcome), a semaphore (while it has a free permit; none is taken, so that another
+/// may be faster), or a pointer to one of them.
 template <class W>
 concept waitable = requires(const task<typename W::result>& t, const W& w) { t == w; } ||
                    detail::watch_access::offers<W> ||

@@ -27,6 +27,8 @@ struct watch final : waiter {
 
     wait_list* list;
     std::size_t index;
+    const void* thing = nullptr;
+    void (*left)(const void*) = nullptr;
     watch* next_done = nullptr;
 };
 

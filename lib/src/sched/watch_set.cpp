@@ -17,8 +17,10 @@ struct watch_set::inside : watcher {
             const std::lock_guard guard{*each.list};
             if (each.now == grant_status::waiting) each.list->remove(each);
         }
-        for (watch& each : nodes)
+        for (watch& each : nodes) {
             while (each.now == grant_status::posted) await_one(sched);
+            if (each.left) each.left(each.thing);
+        }
     }
 };
 
@@ -48,8 +50,10 @@ watch_set::watch_set(std::size_t things) : in_{std::make_unique<inside>()} {
 
 watch_set::~watch_set() { in_->await_deliveries(scheduler::here()); }
 
-void watch_set::add(wait_list& list, bool (*ready)(const void*), const void* thing) {
+void watch_set::add(wait_list& list, bool (*ready)(const void*), const void* thing, void (*left)(const void*)) {
     watch& node = in_->nodes.emplace_back(this_thread(), *in_, list, in_->nodes.size());
+    node.thing = thing;
+    node.left = left;
     const std::lock_guard guard{list};
     if (!ready(thing)) {
         // In the hub, where nobody could wait for a grant that is under way, this only looks.

@@ -1,6 +1,7 @@
 #include "sync/gate.hpp"
 
 #include <algorithm>
+#include <mutex>
 #include <utility>
 
 #include "sched/place.hpp"
@@ -29,7 +30,7 @@ void pause_for(int turns) noexcept {
 
 // For a section that began in this turn: its thread goes on as if nobody waited, as long as nobody else has run.
 bool gate::leave_to_pass(const thread* t, std::uint64_t state) noexcept {
-    if (state / one != 1 || !t || nudged_ > 0 || waiters_.empty()) return false;
+    if (state / one != 1 || !t || nudged_ > 0 || waiters_.empty() || watching_ > 0) return false;
     if (waiting_thread_.load(std::memory_order_relaxed) != t->box) return false;
     if (last_taker_.load(std::memory_order_relaxed) != t) return false;
     if (taken_in_.load(std::memory_order_relaxed) != t->turn) return false;
@@ -64,6 +65,7 @@ std::uint64_t gate::close() noexcept {
 // With no permit and nobody waiting, the bit stays: often the next one is about to wait.
 void gate::settle(std::uint64_t state) noexcept {
     state = state / one * one;
+    if (watching_ > 0) [[unlikely]] return state_.store(state | waited, std::memory_order_release);
     if (!waiters_.empty()) state |= nudged_ > 0 && strict_ == 0 && state <= one ? waited | open : waited;
     else if (state == 0) state = waited;
     state_.store(state, std::memory_order_release);
@@ -137,8 +139,32 @@ std::uint64_t gate::serve(std::uint64_t state, const mailbox* here) noexcept {
 void gate::give_slowly(std::uint64_t permits) noexcept {
     const thread* const t = this_thread_if_any();
     waiters_.lock();
-    const std::uint64_t state = close() + permits * one;
-    if (!leave_to_pass(t, state)) settle(serve(state, t ? t->box : nullptr));
+    std::uint64_t state = close() + permits * one;
+    if (!leave_to_pass(t, state)) {
+        state = serve(state, t ? t->box : nullptr);
+        settle(state);
+        if (watching_ > 0 && state >= one) [[unlikely]] {
+            const std::lock_guard guard{*watchers_};
+            watchers_->grant_all();
+        }
+    }
+    waiters_.unlock();
+}
+
+void gate::begin_watch(wait_list& watchers) noexcept {
+    waiters_.lock();
+    const std::uint64_t state = close();
+    ++watching_;
+    watchers_ = &watchers;
+    settle(state);
+    waiters_.unlock();
+}
+
+void gate::end_watch() noexcept {
+    waiters_.lock();
+    const std::uint64_t state = close();
+    --watching_;
+    settle(state);
     waiters_.unlock();
 }
 

@@ -44,6 +44,10 @@ public:
 
     std::uint64_t free() const noexcept { return state_.load(std::memory_order_relaxed) / one; }
 
+    /// From now on, until as many end_watch(), all of `watchers` are granted whenever a permit is left free.
+    void begin_watch(wait_list& watchers) noexcept;
+    void end_watch() noexcept;
+
 private:
     // The state is the number of free permits times `one`, with these bits.
     //   none:        nobody waits; permits come and go by one compare-exchange.
@@ -86,6 +90,8 @@ private:
     std::atomic<const void*> waiting_thread_{nullptr};
     std::uint32_t nudged_ = 0;  // waiters that are on their way to look
     std::uint32_t strict_ = 0;  // waiters that nobody may overtake
+    std::uint32_t watching_ = 0;          // while > 0 every change goes by the lock
+    wait_list* watchers_ = nullptr;
     wait_list waiters_;
 };
 

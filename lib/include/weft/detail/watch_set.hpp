@@ -23,7 +23,8 @@ public:
 
     /// The next thing, by its number from 0 in the order of these calls. `ready` is asked under the list's lock; while it
     /// is false, granting the node is what says that the thing has become ready.
-    void add(wait_list& list, bool (*ready)(const void*), const void* thing);
+    /// @param left  called once when the node has left the list; may be null
+    void add(wait_list& list, bool (*ready)(const void*), const void* thing, void (*left)(const void*) = nullptr);
 
     /// The next that is or has become ready, each once, in that order; those that were ready from the start in theirs.
     /// @returns none if the deadline passes first, or every one has been returned
@@ -35,7 +36,7 @@ private:
 };
 
 /// What may be watched: tasks, and classes that befriend this and have a member waiters_ and a function watch_ready(), or
-/// a function named() that gives such a thing.
+/// a function named() that gives such a thing. watch_begin() and watch_end(), where there are such, stand around a watch.
 struct watch_access {
     template <class W>
     static constexpr bool has_list = requires(const W& thing) {
@@ -43,15 +44,23 @@ struct watch_access {
         thing.watch_ready();
     };
     template <class W>
+    static constexpr bool is_told = requires(const W& thing) { thing.watch_begin(); };
+    template <class W>
     static constexpr bool offers = has_list<W> || requires(const W& thing) { thing.named(); };
 
     template <class W>
     static void add(watch_set& set, const W& thing) {
-        if constexpr (has_list<W>)
+        if constexpr (has_list<W>) {
+            void (*left)(const void*) = nullptr;
+            if constexpr (is_told<W>) {
+                thing.watch_begin();
+                left = [](const void* at) { static_cast<const W*>(at)->watch_end(); };
+            }
             set.add(const_cast<wait_list&>(thing.waiters_),
-                    [](const void* at) { return static_cast<const W*>(at)->watch_ready(); }, &thing);
-        else
+                    [](const void* at) { return static_cast<const W*>(at)->watch_ready(); }, &thing, left);
+        } else {
             add(set, thing.named());
+        }
     }
 };
 
