@@ -9,31 +9,10 @@
 #include <weft/this_task.hpp>
 #include <weft/timeout.hpp>
 
+#include "support/reported.hpp"
 #include "support/task_test.hpp"
 
 using namespace std::chrono_literals;
-
-namespace {
-
-std::vector<std::string> reported;
-
-void collect(std::uint64_t, const std::string&, const std::exception_ptr& error) {
-    try {
-        std::rethrow_exception(error);
-    } catch (const std::exception& e) {
-        reported.emplace_back(e.what());
-    } catch (...) {
-        reported.emplace_back("something else");
-    }
-}
-
-struct hook_scope {
-    weft::unhandled_hook before = weft::on_unhandled(&collect);
-    hook_scope() { reported.clear(); }
-    ~hook_scope() { weft::on_unhandled(before); }
-};
-
-}  // namespace
 
 TASK_TEST("leaving the scope waits for every member") {
     int ended = 0;
@@ -76,7 +55,7 @@ TASK_TEST("the first failure kills the siblings and is thrown by the end of the 
 }
 
 TASK_TEST("siblings that fail while they are killed are kept with the first, and thrown once") {
-    const hook_scope scope;
+    const test::reported_errors scope;
     auto owner = weft::spawn([] {
         weft::group g;
         g.spawn([] {
@@ -93,11 +72,11 @@ TASK_TEST("siblings that fail while they are killed are kept with the first, and
         CHECK(g.join());  // thrown once
     });
     owner.get();
-    CHECK(reported.empty());
+    CHECK(scope.texts().empty());
 }
 
 TASK_TEST("failures that nobody has seen are reported when the group ends, the one thrown apart") {
-    const hook_scope scope;
+    const test::reported_errors scope;
     auto owner = weft::spawn([] {
         weft::group g;
         for (const char* name : {"second", "first"})
@@ -111,11 +90,11 @@ TASK_TEST("failures that nobody has seen are reported when the group ends, the o
             });
     });
     CHECK_THROWS_WITH_AS(owner.get(), "first", std::runtime_error);
-    CHECK(reported == std::vector<std::string>{"second"});
+    CHECK(scope.texts() == std::vector<std::string>{"second"});
 }
 
 TASK_TEST("an exception that leaves the scope kills the members, waits for them, and goes on") {
-    const hook_scope scope;
+    const test::reported_errors scope;
     bool unwound = false;
     auto owner = weft::spawn([&] {
         weft::group g;
@@ -138,7 +117,7 @@ TASK_TEST("an exception that leaves the scope kills the members, waits for them,
     });
     CHECK_THROWS_WITH_AS(owner.get(), "the scope's", std::logic_error);
     CHECK(unwound);
-    CHECK(reported == std::vector<std::string>{"a member's"});
+    CHECK(scope.texts() == std::vector<std::string>{"a member's"});
 }
 
 TASK_TEST("a kill or a timeout of the owner in join() kills the members and waits for them") {

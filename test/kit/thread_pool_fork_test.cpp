@@ -8,25 +8,11 @@
 #include <weft/thread_pool.hpp>
 
 #include "support/forked.hpp"
+#include "support/held_back.hpp"
 #include "support/task_test.hpp"
 
 using namespace std::chrono_literals;
-
-namespace {
-
-/// Holds jobs back until it is opened.
-class gate {
-public:
-    void pass() const {
-        while (!open_) std::this_thread::yield();
-    }
-    void open() { open_ = true; }
-
-private:
-    std::atomic<bool> open_{false};
-};
-
-}  // namespace
+using test::gate;
 
 HUB_TEST("a forked child's pool is empty and makes threads of its own") {
     weft::thread_pool pool{2};

@@ -22,33 +22,15 @@
 #include <weft/this_task.hpp>
 #include <weft/thread_pool.hpp>
 
+#include "support/held_back.hpp"
 #include "support/no_threads.hpp"
 #include "support/sanitizers.hpp"
 #include "support/task_test.hpp"
 #include "support/when_destroyed.hpp"
 
 using namespace std::chrono_literals;
-
-namespace {
-
-/// Holds jobs back until it is opened.
-class gate {
-public:
-    void pass() const {
-        while (!open_) std::this_thread::yield();
-    }
-    void open() { open_ = true; }
-
-private:
-    std::atomic<bool> open_{false};
-};
-
-/// Once something is true that another thread brings about; the test's limit is the limit.
-void until(auto&& holds) {
-    while (!holds()) weft::yield();
-}
-
-}  // namespace
+using test::gate;
+using test::until;
 
 HUB_TEST("spawn() runs a job on another thread, and its future has what it returns or throws") {
     weft::thread_pool pool{2};

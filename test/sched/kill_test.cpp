@@ -11,33 +11,11 @@
 #include <weft/this_task.hpp>
 
 #include "support/counted.hpp"
+#include "support/reported.hpp"
 #include "support/task_test.hpp"
 
 using namespace std::chrono_literals;
 using test::counted;
-
-namespace {
-
-std::vector<std::string> reported;
-
-/// Collects what the hook is told, while it lives.
-struct hook_scope {
-    weft::unhandled_hook before = weft::on_unhandled(&collect);
-    hook_scope() { reported.clear(); }
-    ~hook_scope() { weft::on_unhandled(before); }
-
-    static void collect(std::uint64_t, const std::string& name, const std::exception_ptr& error) {
-        try {
-            std::rethrow_exception(error);
-        } catch (const std::exception& e) {
-            reported.push_back(name + ": " + e.what());
-        } catch (...) {
-            reported.push_back(name + ": something else");
-        }
-    }
-};
-
-}  // namespace
 
 TASK_TEST("a task killed before its first turn never runs, and its function is destroyed") {
     counted::reset();
@@ -248,25 +226,25 @@ HUB_TEST("killing a task whose thread has ended is no error") {
 }
 
 TASK_TEST("an error that nobody asks for is reported once, when the last handle goes") {
-    const hook_scope scope;
+    const test::reported_errors scope;
     {
         auto task = weft::spawn({.name = "failing"}, [] { throw std::runtime_error("unseen"); });
         task.join();  // waiting is not asking
         const auto copy = task;
-        CHECK(reported.empty());
+        CHECK(scope.texts().empty());
     }
-    CHECK(reported == std::vector<std::string>{"failing: unseen"});
+    CHECK(scope.texts() == std::vector<std::string>{"failing: unseen"});
 }
 
 TASK_TEST("an error of a detached task is reported when it ends") {
-    const hook_scope scope;
+    const test::reported_errors scope;
     weft::spawn({.name = "detached"}, [] { throw std::runtime_error("alone"); });
     test::settle();
-    CHECK(reported == std::vector<std::string>{"detached: alone"});
+    CHECK(scope.texts() == std::vector<std::string>{"detached: alone"});
 }
 
 TASK_TEST("an error that somebody asked for is never reported, and neither is a kill") {
-    const hook_scope scope;
+    const test::reported_errors scope;
     {
         auto by_get = weft::spawn([] { throw 1; });
         CHECK_THROWS_AS(by_get.get(), int);
@@ -276,14 +254,14 @@ TASK_TEST("an error that somebody asked for is never reported, and neither is a 
         auto killed = weft::spawn([] { weft::sleep_for(1h); });
         killed.kill();
     }
-    CHECK(reported.empty());
+    CHECK(scope.texts().empty());
 }
 
 TASK_TEST("the hook that was there before is returned, and null restores the default") {
-    const auto outer = weft::on_unhandled(&hook_scope::collect);
-    const bool returned = weft::on_unhandled(nullptr) == &hook_scope::collect;
+    const auto outer = weft::on_unhandled(&test::reported_errors::collect);
+    const bool returned = weft::on_unhandled(nullptr) == &test::reported_errors::collect;
     const auto usual = weft::on_unhandled(outer);
-    const bool restored = usual && usual != &hook_scope::collect && usual != outer;
+    const bool restored = usual && usual != &test::reported_errors::collect && usual != outer;
     CHECK(returned);
     CHECK(restored);
 }

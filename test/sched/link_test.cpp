@@ -13,32 +13,11 @@
 #include <weft/timeout.hpp>
 
 #include "support/counted.hpp"
+#include "support/reported.hpp"
 #include "support/task_test.hpp"
 
 using namespace std::chrono_literals;
 using test::counted;
-
-namespace {
-
-std::vector<std::string> reported;
-
-void collect(std::uint64_t, const std::string&, const std::exception_ptr& error) {
-    try {
-        std::rethrow_exception(error);
-    } catch (const std::exception& e) {
-        reported.emplace_back(e.what());
-    } catch (...) {
-        reported.emplace_back("something else");
-    }
-}
-
-struct hook_scope {
-    weft::unhandled_hook before = weft::on_unhandled(&collect);
-    hook_scope() { reported.clear(); }
-    ~hook_scope() { weft::on_unhandled(before); }
-};
-
-}  // namespace
 
 TASK_TEST("links are called once, in the order in which they were made, each in a task of its own") {
     std::string order;
@@ -97,7 +76,7 @@ TASK_TEST("link_value is for success, link_exception for errors, and after a kil
 }
 
 TASK_TEST("an error in a link is reported, and the others are called all the same") {
-    const hook_scope scope;
+    const test::reported_errors scope;
     int calls = 0;
     auto t = weft::spawn([] {});
     (void)t.link([] { throw std::runtime_error("in a link"); });
@@ -107,7 +86,7 @@ TASK_TEST("an error in a link is reported, and the others are called all the sam
     test::settle();
     test::settle();
     CHECK(calls == 2);
-    CHECK(reported.size() == 2);
+    CHECK(scope.texts().size() == 2);
 }
 
 TASK_TEST("rawlink is called in the hub, where nobody may wait") {
@@ -231,7 +210,7 @@ TASK_TEST("get() with a deadline points to the result, or to nothing in time") {
 
 TASK_TEST("a kill with a reason throws that, again at each wait, and counts as seen") {
     struct reason {};
-    const hook_scope scope;
+    const test::reported_errors scope;
     {
         int met = 0;
         auto t = weft::spawn([&] {
@@ -253,7 +232,7 @@ TASK_TEST("a kill with a reason throws that, again at each wait, and counts as s
         test::settle();
         unseen.kill(std::make_exception_ptr(reason{}));
     }
-    CHECK(reported.empty());
+    CHECK(scope.texts().empty());
 }
 
 TASK_TEST("before its first turn a task killed with a reason ends with it, and never runs") {

@@ -13,32 +13,11 @@
 #include <weft/timeout.hpp>
 
 #include "support/counted.hpp"
+#include "support/reported.hpp"
 #include "support/task_test.hpp"
 
 using namespace std::chrono_literals;
 using test::counted;
-
-namespace {
-
-std::vector<std::string> reported;
-
-void collect(std::uint64_t, const std::string&, const std::exception_ptr& error) {
-    try {
-        std::rethrow_exception(error);
-    } catch (const std::exception& e) {
-        reported.emplace_back(e.what());
-    } catch (...) {
-        reported.emplace_back("something else");
-    }
-}
-
-struct hook_scope {
-    weft::unhandled_hook before = weft::on_unhandled(&collect);
-    hook_scope() { reported.clear(); }
-    ~hook_scope() { weft::on_unhandled(before); }
-};
-
-}  // namespace
 
 TASK_TEST("spawn_later starts at its time; until then it is pending and can be killed") {
     std::string order;
@@ -80,12 +59,12 @@ TASK_TEST("spawn callbacks are told of each task before it runs, in their order,
 }
 
 TASK_TEST("what a spawn callback throws is reported, and the task runs") {
-    const hook_scope scope;
+    const test::reported_errors scope;
     const auto id = weft::add_spawn_callback([](const weft::fiber&) { throw std::runtime_error("from a callback"); });
     auto t = weft::spawn([] { return 1; });
     CHECK(weft::remove_spawn_callback(id));
     CHECK(t.get() == 1);
-    CHECK(reported == std::vector<std::string>{"from a callback"});
+    CHECK(scope.texts() == std::vector<std::string>{"from a callback"});
 }
 
 TASK_TEST("a task begins with a copy of its spawner's context variables; changes go neither way") {

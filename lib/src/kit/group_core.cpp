@@ -74,13 +74,7 @@ bool group_core::join(deadline by) {
         waiters_.unlock();
         throw lock_misuse("weft: a member joins its own group, which would wait for itself; join from outside");
     }
-    switch (waiters_.wait(by, "the end of a group", this)) {
-        case wait_end::granted: return true;
-        case wait_end::granted_killed: exit_fiber(); return true;
-        case wait_end::timed_out: waiters_.unlock(); return false;
-        case wait_end::killed: waiters_.unlock(); exit_fiber(); return false;
-    }
-    __builtin_unreachable();
+    return waiters_.wait_plainly(by, "the end of a group", this);
 }
 
 void group_core::join_all_the_same() noexcept {

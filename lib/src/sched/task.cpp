@@ -166,13 +166,7 @@ bool task_block::join_elsewhere(deadline by) {
         joiners.unlock();
         return true;
     }
-    switch (joiners.wait(by, "the end of a task", this)) {
-        case wait_end::granted: return true;
-        case wait_end::granted_killed: exit_fiber(); return true;
-        case wait_end::timed_out: joiners.unlock(); return false;
-        case wait_end::killed: joiners.unlock(); exit_fiber(); return false;
-    }
-    __builtin_unreachable();
+    return joiners.wait_plainly(by, "the end of a task", this);
 }
 
 bool task_block::kill(deadline by, std::exception_ptr reason) {

@@ -90,4 +90,14 @@ wait_end wait_list::wait(deadline by, const char* what, const void* on, void* it
     return interruptible && (cause == wake::killed || sched.must_die()) ? wait_end::granted_killed : wait_end::granted;
 }
 
+bool wait_list::wait_plainly(deadline by, const char* what, const void* on) {
+    switch (wait(by, what, on)) {
+        case wait_end::granted: return true;
+        case wait_end::granted_killed: exit_fiber(); return true;
+        case wait_end::timed_out: unlock(); return false;
+        case wait_end::killed: unlock(); exit_fiber(); return false;
+    }
+    __builtin_unreachable();
+}
+
 }  // namespace weft::detail

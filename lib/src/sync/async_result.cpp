@@ -17,13 +17,7 @@ bool result_core::wait(deadline by) const {
         waiters_.unlock();
         return true;
     }
-    switch (waiters_.wait(by, "a result", this)) {
-        case wait_end::granted: return true;
-        case wait_end::granted_killed: exit_fiber(); return true;
-        case wait_end::timed_out: waiters_.unlock(); return false;
-        case wait_end::killed: waiters_.unlock(); exit_fiber(); return false;
-    }
-    __builtin_unreachable();
+    return waiters_.wait_plainly(by, "a result", this);
 }
 
 void result_core::wait_or_throw() const {

@@ -33,13 +33,7 @@ bool latch::wait(deadline by) const {
         waiters_.unlock();
         return true;
     }
-    switch (waiters_.wait(by, "a latch", this)) {
-        case detail::wait_end::granted: return true;
-        case detail::wait_end::granted_killed: detail::exit_fiber(); return true;
-        case detail::wait_end::timed_out: waiters_.unlock(); return false;
-        case detail::wait_end::killed: waiters_.unlock(); detail::exit_fiber(); return false;
-    }
-    __builtin_unreachable();
+    return waiters_.wait_plainly(by, "a latch", this);
 }
 
 }  // namespace weft

@@ -66,6 +66,10 @@ public:
     /// @throws blocking_in_hub  the lock is not held then, and the caller is not in the list
     wait_end wait(deadline by, const char* what, const void* on, void* item = nullptr, bool interruptible = true);
 
+    /// The same for waits that are given nothing which would have to go on to others; leaves without the lock.
+    /// @returns whether it was granted; false on time-out, and where an interruption cannot throw
+    bool wait_plainly(deadline by, const char* what, const void* on);
+
     /// What the longest waiter passed to wait().
     void* first_item() const noexcept;
 
