@@ -20,13 +20,6 @@ bool unchecked = false;
 extern "C" int __lsan_is_turned_off();
 extern "C" int __lsan_is_turned_off() { return unchecked ? 1 : 0; }
 
-// ThreadSanitizer's. The count of an exception object is kept in libstdc++, which is not instrumented: whoever drops the
-// last exception_ptr seems to destroy what another thread is still reading.
-extern "C" const char* __tsan_default_suppressions();
-extern "C" const char* __tsan_default_suppressions() {
-    return "race:std::__exception_ptr::exception_ptr::_M_release";
-}
-
 namespace test {
 
 void check_no_leaks() { unchecked = true; }
