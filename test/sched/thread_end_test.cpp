@@ -285,6 +285,7 @@ HUB_TEST("a task that its thread's end cannot end counts as killed, and who wait
     weft::task<int> stubborn;
     weft::event started;
     std::thread home{[&] {
+        const test::leaks_on_purpose left_behind;
         stubborn = weft::spawn([&]() -> int {
             started.set();
             for (;;) {
