@@ -290,3 +290,39 @@ HUB_TEST("a group of a task that its thread's end unwinds holds nothing up") {
         weft::yield();
     }}.join();
 }
+
+TASK_TEST("a task that runs already can be added, is waited for and ended with the others, and can be discarded") {
+    auto sleeper = weft::spawn([] { weft::sleep_for(1h); });
+    auto kept = weft::spawn([] { weft::sleep_for(2s); return 2; });
+    auto owner = weft::spawn([&] {
+        weft::group g;
+        CHECK(g.add(sleeper));
+        CHECK_FALSE(g.add(sleeper));
+        CHECK(g.add(kept));
+        auto spawned = g.spawn([] { weft::sleep_for(1s); throw std::runtime_error("fails"); });
+        CHECK(g.contains(spawned));
+        CHECK(g.discard(kept));
+        CHECK_FALSE(g.discard(kept));
+        CHECK_FALSE(g.discard(spawned));
+        CHECK(g.size() == 2);
+        CHECK_THROWS_AS(g.join(), std::runtime_error);
+    });
+    test::settle();
+    test::clock.advance(1s);
+    owner.get();
+    CHECK(sleeper.killed());
+    CHECK_FALSE(kept.ready());
+    test::clock.advance(1s);
+    CHECK(kept.get() == 2);
+}
+
+TASK_TEST("an added task's failure is the group's, also one that has failed before") {
+    auto failed = weft::spawn([] { throw std::runtime_error("before"); });
+    failed.join();
+    weft::group g;
+    auto sibling = g.spawn([] { weft::sleep_for(1h); });
+    CHECK(g.add(failed));
+    CHECK_THROWS_WITH_AS(g.join(), "before", std::runtime_error);
+    CHECK(sibling.killed());
+    CHECK(g.empty());
+}

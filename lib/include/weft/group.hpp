@@ -57,6 +57,23 @@ public:
         return spawn(fiber_options{}, std::forward<F>(function), std::forward<A>(args)...);
     }
 
+    /// Makes a member of a task that runs already, of whichever thread; one that has ended counts as a member that ends now.
+    /// @returns false if it is one already. gevent: Group.add
+    template <class T>
+    bool add(const task<T>& running) {
+        return core_.add(detail::task_access::block(running));
+    }
+    /// A task that was added is let go: the group neither waits for it nor ends it any more.
+    /// @returns whether it was; one that was spawned here stays. gevent: Group.discard
+    template <class T>
+    bool discard(const task<T>& member) noexcept {
+        return core_.discard(detail::task_access::block(member));
+    }
+    template <class T>
+    bool contains(const task<T>& member) const noexcept {
+        return core_.contains(detail::task_access::block(member));
+    }
+
     /// Waits until no member is left; more may be spawned afterwards.
     /// @returns true; false if the deadline passed first
     /// @throws anything     what the first member that failed has thrown: the same object, once

@@ -1,6 +1,7 @@
 #include <weft/detail/group_core.hpp>
 
 #include <algorithm>
+#include <memory>
 #include <mutex>
 #include <utility>
 
@@ -20,8 +21,10 @@ void member::ended(task_block& ended) noexcept {
         ended.observed.store(true, std::memory_order_relaxed);
         if (!std::exchange(group.killed_, true)) group.kill_all_but(&ended, nullptr);
     }
+    const bool on_heap = added;
     group.strike(*this);
     group.waiters_.unlock();
+    if (on_heap) delete this;
 }
 
 // The lock may have been held by a thread that does not exist here: it is not asked for.
@@ -52,7 +55,7 @@ void group_core::kill_all_but(const task_block* spared, const std::exception_ptr
 void group_core::enter(member& who, task_block& task) noexcept {
     who.of = this;
     who.task = &task;
-    if (task.rec) task.rec->member_of = &who;
+    if (!who.added && task.rec) task.rec->member_of = &who;
     waiters_.lock();
     who.prev = last_;
     (last_ ? last_->next_member : first_) = &who;
@@ -64,13 +67,37 @@ void group_core::enter(member& who, task_block& task) noexcept {
     else if (too_late) (void)task.kill(deadline::past());
 }
 
+bool group_core::add(task_block& task) {
+    if (contains(task)) return false;
+    auto made = std::make_unique<member>();
+    made->added = true;
+    enter(*made.release(), task);
+    return true;
+}
+
+bool group_core::discard(const task_block& task) noexcept {
+    waiters_.lock();
+    member* const place = place_of(&task);
+    // One whose task is ending on another thread leaves by itself.
+    const bool out = place && place->added && place->task->take_out(*place);
+    if (out) strike(*place);
+    waiters_.unlock();
+    if (out) delete place;
+    return out;
+}
+
+bool group_core::contains(const task_block& task) const noexcept {
+    const std::lock_guard guard{waiters_};
+    return place_of(&task) != nullptr;
+}
+
 bool group_core::join(deadline by) {
     waiters_.lock();
     if (count_ == 0) {
         waiters_.unlock();
         return true;
     }
-    if (mine()) {
+    if (place_of(this_thread().current->block)) {
         waiters_.unlock();
         throw lock_misuse("weft: a member joins its own group, which would wait for itself; join from outside");
     }
@@ -105,6 +132,7 @@ void group_core::disband() noexcept {
         const bool out = oldest->task->take_out(*oldest);
         if (out) strike(*oldest);
         waiters_.unlock();
+        if (out && oldest->added) delete oldest;
         if (!out && !t.box->deliver_all()) t.box->sleep_briefly();
     }
     waiters_.unlock();
@@ -118,6 +146,12 @@ std::size_t group_core::size() const noexcept {
 member* group_core::mine() noexcept {
     auto* const place = static_cast<member*>(this_thread().current->member_of);
     return place && place->of == this ? place : nullptr;
+}
+
+member* group_core::place_of(const end_block* task) const noexcept {
+    for (member* at = first_; at; at = at->next_member)
+        if (at->task == task) return at;
+    return nullptr;
 }
 
 bool group_core::give_permit_to_caller() noexcept {

@@ -16,7 +16,7 @@ namespace weft::detail {
 
 class group_core;
 
-/// In the end block of a task that a group has spawned.
+/// In the end block of a task that a group has spawned; of one that was added, on the heap.
 struct WEFT_API member final : end_hook {
     void ended(task_block& task) noexcept override;
     void forked() noexcept override;
@@ -26,6 +26,7 @@ struct WEFT_API member final : end_hook {
     member* prev = nullptr;
     member* next_member = nullptr;
     bool has_permit = false;  // of a pool
+    bool added = false;
 };
 
 template <class T>
@@ -44,6 +45,11 @@ public:
     virtual ~group_core() = default;
 
     void enter(member& who, task_block& task) noexcept;
+    /// @returns false if it is a member already
+    bool add(task_block& task);
+    /// @returns whether it was added
+    bool discard(const task_block& task) noexcept;
+    bool contains(const task_block& task) const noexcept;
 
     /// @returns whether all have left by then. @throws what interrupts the caller
     bool join(deadline by);
@@ -83,6 +89,7 @@ private:
     void keep(const task_block& failed) noexcept;
     void strike(member& who) noexcept;
     member* mine() noexcept;  // the running task's place; null if it has none
+    member* place_of(const end_block* task) const noexcept;
 
     mutable wait_list waiters_;  // those in join()
     member* first_ = nullptr;
