@@ -12,6 +12,7 @@
 #include <weft/hub.hpp>
 #include <weft/mutex.hpp>
 #include <weft/semaphore.hpp>
+#include <weft/spawn_later.hpp>
 #include <weft/task.hpp>
 #include <weft/this_task.hpp>
 
@@ -220,4 +221,45 @@ HUB_TEST("a wait in a callback is refused also while another thread wakes everyb
     done.wait();
     stop = true;
     waker.join();
+}
+
+TASK_TEST("join() waits for every task of the thread but those that wait there themselves") {
+    std::string order;
+    const auto hub = weft::hub::current();
+    auto late = weft::spawn_later(2s, [&] { order += "late "; });
+    auto spawner = weft::spawn([&] {
+        weft::sleep_for(1s);
+        weft::spawn([&] {
+            weft::sleep_for(2s);
+            order += "grandchild ";
+        });
+    });
+    auto other = weft::spawn([&] {
+        const bool all = hub.join();
+        order += all ? "other " : "";
+    });
+    CHECK_FALSE(hub.join(weft::deadline::past()));
+    auto limited = weft::spawn([&] { return hub.join(1s); });
+    for (int second = 0; second < 3; ++second) {
+        test::settle();
+        test::clock.advance(1s);
+    }
+    CHECK(hub.join());
+    CHECK_FALSE(limited.get());
+    other.join();
+    CHECK(order == "late grandchild other ");
+    CHECK(hub.join());
+}
+
+HUB_TEST("join() of another thread's hub is refused") {
+    const auto here = weft::hub::current();
+    bool refused = false;
+    std::thread{[&] {
+        try {
+            (void)here.join();
+        } catch (const weft::wrong_thread&) {
+            refused = true;
+        }
+    }}.join();
+    CHECK(refused);
 }

@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <weft/deadline.hpp>
 #include <weft/detail/export.hpp>
 
 extern "C" {
@@ -53,6 +54,12 @@ public:
         };
         return post_call(std::make_unique<call>(std::forward<F>(function)));
     }
+
+    /// Waits until no task of the thread is left, but those that wait here themselves; tasks that are spawned meanwhile
+    /// count. A cancellation point. @returns true; false if the deadline passed first
+    /// @throws wrong_thread  called on another thread
+    /// gevent: hub.join, gevent.wait() without objects
+    bool join(deadline by = deadline::never()) const;
 
     /// The thread's libuv loop, made at the first call, for handles of the user's own. The hub turns it; nobody
     /// else may. Close every handle before the thread ends.

@@ -53,6 +53,14 @@ bool hub::post_call(std::unique_ptr<detail::posted> call) const {
     return true;
 }
 
+bool hub::join(deadline by) const {
+    detail::thread* const t = detail::this_thread_if_any();
+    if (!t || t->box != box_) throw wrong_thread("weft: hub::join() of another thread's hub; post() a function that spawns there");
+    const detail::wake cause = detail::scheduler::here().outlive_tasks(by);
+    if (cause == detail::wake::killed) detail::exit_fiber();
+    return cause == detail::wake::unparked;
+}
+
 uv_loop_s* hub::loop() const {
     detail::thread* t = detail::this_thread_if_any();
     if (!t || t->box != box_)

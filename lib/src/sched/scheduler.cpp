@@ -68,20 +68,6 @@ void scheduler::make_hub() {
     hub_block_ = block.get();  // whose own reference is given up with the scheduler
 }
 
-void scheduler::queue_anywhere(record& rec) noexcept {
-    std::size_t length = 1;
-    for (const record* at = first_ready_; at; at = at->next_ready) ++length;
-    // Xorshift (Marsaglia, "Xorshift RNGs", 2003).
-    shuffle_ ^= shuffle_ << 13;
-    shuffle_ ^= shuffle_ >> 7;
-    shuffle_ ^= shuffle_ << 17;
-    record** at = &first_ready_;
-    for (std::size_t before = (shuffle_ >> 32) % length; before > 0; --before) at = &(*at)->next_ready;
-    rec.next_ready = *at;
-    *at = &rec;
-    if (!rec.next_ready) last_ready_ = &rec;
-}
-
 record& scheduler::next_to_run() noexcept { return first_to_run(); }
 
 bool scheduler::time_to_poll() noexcept {
@@ -253,9 +239,27 @@ wake scheduler::idle() {
     return park_now(pause);
 }
 
+wake scheduler::outlive_tasks(deadline by) {
+    parking pause{"the end of all tasks"};
+    pause.by = by;
+    const bool is_task = thread_.current->scheduled;
+    tasks_outliving_ += is_task;
+    if (tasks_ > tasks_outliving_ && would_park(pause)) {
+        idler me{pause};
+        outliving_.push_back(me);
+        pause.cause = park_now(pause);
+    }
+    tasks_outliving_ -= is_task;
+    return pause.cause;
+}
+
 void scheduler::wake_idlers() noexcept {
-    while (auto* const node = static_cast<idler*>(idlers_.pop_front()))
-        if (node->pause.who->state == run_state::parked) end_wait(*node->pause.who, wake::unparked);
+    const auto wake_all = [this](list<list_node>& all) {
+        while (auto* const node = static_cast<idler*>(all.pop_front()))
+            if (node->pause.who->state == run_state::parked) end_wait(*node->pause.who, wake::unparked);
+    };
+    wake_all(idlers_);
+    if (tasks_ == tasks_outliving_) wake_all(outliving_);
 }
 
 void scheduler::expire() noexcept {
@@ -276,6 +280,8 @@ void scheduler::after_fork() {
     deadlines_ = {};
     while (signalable_.pop_front()) {}
     while (idlers_.pop_front()) {}
+    while (outliving_.pop_front()) {}
+    tasks_outliving_ = 0;
     const auto scheduled_elsewhere = [](const record& rec) {
         return rec.state == run_state::parked || rec.state == run_state::ready;
     };
@@ -366,18 +372,6 @@ std::unique_ptr<driver> scheduler::replace_driver(std::unique_ptr<driver> next) 
     auto previous = std::exchange(driver_, std::move(next));
     driver_->installed();
     return previous;
-}
-
-void scheduler::settle() {
-    constexpr int patience = 100'000;
-    for (int turns = 0; turns < patience; ++turns) {
-        // The hub takes in posts and deadlines before anybody else runs.
-        turns_left_ = 1;
-        last_poll_ = clock::time_point{} - poll_interval;
-        if (yield() == wake::killed) exit_fiber();
-        if (!first_ready_ && thread_.box->empty()) return;
-    }
-    throw std::logic_error("weft: settle() gave up after 100000 turns; a task yields for ever");
 }
 
 }  // namespace detail

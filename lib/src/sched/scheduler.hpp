@@ -101,6 +101,8 @@ public:
 
     /// Parks until a look outside has made nobody ready.
     wake idle();
+    /// Parks until no task is left but those that are in here.
+    wake outlive_tasks(deadline by);
 
     bool anybody_ready() const noexcept { return first_ready_ != nullptr; }
     void make_ready(record& rec) noexcept {
@@ -213,6 +215,8 @@ private:
     deadline_queue deadlines_;
     list<list_node> signalable_;
     list<list_node> idlers_;
+    list<list_node> outliving_;
+    std::size_t tasks_outliving_ = 0;
     std::uint32_t turns_left_ = turns_between_looks;
     clock::time_point last_poll_{};
     std::size_t tasks_ = 0;

@@ -7,6 +7,36 @@
 
 #include "sched/scheduler.hpp"
 
+namespace weft::detail {
+
+void scheduler::queue_anywhere(record& rec) noexcept {
+    std::size_t length = 1;
+    for (const record* at = first_ready_; at; at = at->next_ready) ++length;
+    // Xorshift (Marsaglia, "Xorshift RNGs", 2003).
+    shuffle_ ^= shuffle_ << 13;
+    shuffle_ ^= shuffle_ >> 7;
+    shuffle_ ^= shuffle_ << 17;
+    record** at = &first_ready_;
+    for (std::size_t before = (shuffle_ >> 32) % length; before > 0; --before) at = &(*at)->next_ready;
+    rec.next_ready = *at;
+    *at = &rec;
+    if (!rec.next_ready) last_ready_ = &rec;
+}
+
+void scheduler::settle() {
+    constexpr int patience = 100'000;
+    for (int turns = 0; turns < patience; ++turns) {
+        // The hub takes in posts and deadlines before anybody else runs.
+        turns_left_ = 1;
+        last_poll_ = clock::time_point{} - poll_interval;
+        if (yield() == wake::killed) exit_fiber();
+        if (!first_ready_ && thread_.box->empty()) return;
+    }
+    throw std::logic_error("weft: settle() gave up after 100000 turns; a task yields for ever");
+}
+
+}  // namespace weft::detail
+
 namespace weft::testing {
 namespace {
 
