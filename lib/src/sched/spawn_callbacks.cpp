@@ -67,7 +67,7 @@ std::uint64_t add_spawn_callback(std::function<void(const fiber&)> function) {
     for (;;) {
         const auto before = detail::current();
         auto next = std::make_shared<detail::entries>(*before);
-        auto made = std::make_shared<detail::entry>(0, function);
+        auto made = std::make_shared<detail::entry>(detail::entry{0, function});
         next->push_back(made);
         std::shared_ptr<const detail::entries> gone;
         const std::lock_guard guard{s.lock};
