@@ -101,7 +101,6 @@ private:
     WEFT_API void leave();
 
     detail::group_core core_;
-    const int in_flight_ = std::uncaught_exceptions();
 };
 
 }  // namespace weft

@@ -17,23 +17,14 @@ bool group::kill(const std::exception_ptr& reason, deadline by) {
 }
 
 void group::leave() {
-    if (std::uncaught_exceptions() > in_flight_) {
-        core_.kill_others(nullptr);
-        core_.join_all_the_same();
-        return core_.report_others();
-    }
-    const auto end_them = [this] {
-        core_.kill_others(nullptr);
-        core_.join_all_the_same();
-    };
+    const bool by_exception = core_.left_by_exception();
     try {
-        if (!core_.join(deadline::never())) end_them();
+        core_.leave();
     } catch (...) {
-        end_them();
         core_.report_others();
         throw;
     }
-    const std::exception_ptr first = core_.take_first_failure();
+    const std::exception_ptr first = by_exception ? nullptr : core_.take_first_failure();
     core_.report_others();
     if (first) std::rethrow_exception(first);
 }

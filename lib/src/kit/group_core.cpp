@@ -104,6 +104,23 @@ bool group_core::join(deadline by) {
     return waiters_.wait_plainly(by, "the end of a group", this);
 }
 
+void group_core::leave() {
+    if (left_by_exception()) return end_members();
+    try {
+        if (join(deadline::never())) return;
+    } catch (...) {
+        end_members();
+        throw;
+    }
+    end_members();
+}
+
+void group_core::end_members() noexcept {
+    kill_others(nullptr);
+    join_all_the_same();
+}
+
+// Whatever comes.
 void group_core::join_all_the_same() noexcept {
     waiters_.lock();
     if (count_ > 0 && !this_thread().unwinding && !this_thread().current->is_hub) {

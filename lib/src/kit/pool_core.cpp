@@ -61,20 +61,4 @@ bool pool_core::wait_available(deadline by) {
     return true;
 }
 
-void pool_core::leave() {
-    if (std::uncaught_exceptions() > in_flight_) {
-        kill_others(nullptr);
-        return join_all_the_same();
-    }
-    try {
-        if (join(deadline::never())) return;
-    } catch (...) {
-        kill_others(nullptr);
-        join_all_the_same();
-        throw;
-    }
-    kill_others(nullptr);
-    join_all_the_same();
-}
-
 }  // namespace weft::detail

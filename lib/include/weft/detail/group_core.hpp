@@ -53,8 +53,10 @@ public:
 
     /// @returns whether all have left by then. @throws what interrupts the caller
     bool join(deadline by);
-    /// The same, whatever comes.
-    void join_all_the_same() noexcept;
+    /// The end of the scope: waits for all; if that cannot be, or an exception leaves the scope, kills them first.
+    /// @throws what interrupts the caller
+    void leave();
+    bool left_by_exception() const noexcept { return std::uncaught_exceptions() > in_flight_; }
     /// Those that come later are killed as they come.
     void kill_others(const std::exception_ptr& reason) noexcept;
     std::size_t size() const noexcept;
@@ -88,6 +90,8 @@ private:
     void kill_all_but(const task_block* spared, const std::exception_ptr& reason) noexcept;
     void keep(const task_block& failed) noexcept;
     void strike(member& who) noexcept;
+    void end_members() noexcept;
+    void join_all_the_same() noexcept;
     member* mine() noexcept;  // the running task's place; null if it has none
     member* place_of(const end_block* task) const noexcept;
 
@@ -96,6 +100,7 @@ private:
     member* last_ = nullptr;
     std::size_t count_ = 0;
     const on_error policy_;
+    const int in_flight_ = std::uncaught_exceptions();
     bool killed_ = false;
     bool taken_ = false;            // the first failure
     mutable std::size_t seen_ = 0;  // of failures_, by the program

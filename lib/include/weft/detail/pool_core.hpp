@@ -26,14 +26,11 @@ public:
     bool kill(deadline by);
     bool wait_available(deadline by);
     std::size_t free_count() const noexcept { return room_.available(); }
-    /// The pool's end.
-    void leave();
 
 private:
     void give_back_permit() noexcept override { give_room(); }
 
     semaphore room_;
-    const int in_flight_ = std::uncaught_exceptions();
 };
 
 /// Room that nobody has yet.
