@@ -98,7 +98,7 @@ int core::accept_one(int fd, const char* call, Native native) const {
                 j.got = j.native();
                 j.error = errno;
             };
-            if (!detail::offload(detail::offload_kind::accept, run, &work, "accept")) run(&work);
+            if (!detail::offload(detail::offload_kind::unbounded, run, &work, "accept")) run(&work);
             got = work.got;
             errno = work.error;
         }

@@ -16,17 +16,19 @@ enum class caller : bool { ours, foreign };
 
 struct core {
 #define WEFT_CALL(area, result, name, parameters, ...) result name parameters;
+#define WEFT_OWN(...)
 #include "../calls.def"
 #undef WEFT_CALL
 
     caller who;
 
-private:
     io::manner manner_of(const char* call, deadline by, io::signal_rule signals) const noexcept {
         return {call, by, signals, who == caller::foreign, true};
     }
     /// A wait ended without what it waited for. Sets errno (`late` for a time-out) or throws; @returns -1
     int failed(io::outcome how, const char* call, int late) const;
+
+private:
     /// Waits until the call is worth trying again. @returns whether it is; false with errno set, or thrown
     /// `progress`: something was transferred already, so that a kill is left for the next wait.
     bool wait_for(int fd, const io::attempt& seen, io::direction way, const char* call, deadline& by, bool& timed,

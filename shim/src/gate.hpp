@@ -9,7 +9,7 @@
 
 namespace weft::shim {
 
-inline constexpr int areas = 5;
+inline constexpr int areas = 9;
 extern std::atomic<bool> patched[areas];
 
 /// Whether a call of this area, made here and now, is to park instead of blocking.

@@ -17,5 +17,6 @@ constexpr auto foreign = weft::shim::caller::foreign;
 #define WEFT_KEEP(area_, result, name, parameters, ...)                                            \
     extern "C" WEFT_API result weft_interposed_##name parameters asm(#name);                       \
     extern "C" result weft_interposed_##name parameters { return weft::shim::core{foreign}.name(__VA_ARGS__); }
+#define WEFT_OWN(...)
 #include "../calls.def"
 #undef WEFT_CALL

@@ -16,7 +16,7 @@ constinit std::atomic<bool> patched[areas]{};
 
 namespace {
 
-constexpr const char* area_names[areas] = {"time", "socket", "fd", "poll", "dns"};
+constexpr const char* area_names[areas] = {"time", "socket", "fd", "poll", "dns", "file", "process", "signal", "sync"};
 constinit std::atomic<std::uint32_t> fork_count{0};
 
 void count_fork() { fork_count.fetch_add(1, std::memory_order_relaxed); }
@@ -43,7 +43,11 @@ bool patch(std::initializer_list<area> which) {
 }
 
 bool patch(area which) { return patch({which}); }
-bool patch_all() { return patch({area::time, area::socket, area::fd, area::poll, area::dns}); }
+
+bool patch_all() {
+    return patch({area::time, area::socket, area::fd, area::poll, area::dns, area::file, area::process, area::signal,
+                  area::sync});
+}
 
 void unpatch_all() noexcept {
     for (auto& area : shim::patched) area.store(false, std::memory_order_relaxed);

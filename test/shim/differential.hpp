@@ -24,11 +24,20 @@ namespace test {
 
 /// Every call that weft::shim knows by name, from there or from the global namespace.
 struct calls {
+#define WEFT_TIME_CALLS(X) X(sleep) X(usleep) X(nanosleep) X(clock_nanosleep)
+#define WEFT_SOCKET_CALLS(X)                                                                                  \
+    X(socket) X(accept) X(accept4) X(connect) X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) X(send) X(sendto)    \
+    X(sendmsg) X(sendmmsg)
+#define WEFT_FD_CALLS(X) X(read) X(readv) X(write) X(writev) X(close) X(dup2) X(dup3)
+#define WEFT_POLL_CALLS(X) X(poll) X(ppoll) X(select) X(pselect) X(epoll_wait) X(epoll_pwait) X(epoll_pwait2)
+#define WEFT_DNS_CALLS(X) X(getaddrinfo)
+#define WEFT_FILE_CALLS(X)
+#define WEFT_PROCESS_CALLS(X)
+#define WEFT_SIGNAL_CALLS(X)
+#define WEFT_SYNC_CALLS(X)
 #define WEFT_EACH_CALL(X)                                                                                     \
-    X(sleep) X(usleep) X(nanosleep) X(clock_nanosleep) X(socket) X(accept) X(accept4) X(connect)              \
-    X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) X(read) X(readv) X(send) X(sendto) X(sendmsg) X(sendmmsg)      \
-    X(write) X(writev) X(close) X(dup2) X(dup3) X(poll) X(ppoll) X(select) X(pselect) X(epoll_wait)           \
-    X(epoll_pwait) X(epoll_pwait2) X(getaddrinfo)
+    WEFT_TIME_CALLS(X) WEFT_SOCKET_CALLS(X) WEFT_FD_CALLS(X) WEFT_POLL_CALLS(X) WEFT_DNS_CALLS(X)             \
+    WEFT_FILE_CALLS(X) WEFT_PROCESS_CALLS(X) WEFT_SIGNAL_CALLS(X) WEFT_SYNC_CALLS(X)
 #define WEFT_MEMBER(name) decltype(&weft::shim::name) name;
     WEFT_EACH_CALL(WEFT_MEMBER)
 #undef WEFT_MEMBER

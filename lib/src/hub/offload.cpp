@@ -75,13 +75,18 @@ worker_pool& pool_with(int limit, bool counts) {
 }
 
 worker_pool& pool_of(offload_kind kind) {
-    constexpr int unbounded = 1024;  // each may wait without bound
-    return kind == offload_kind::dns ? pool_with<0>(16, false) : pool_with<1>(unbounded, false);
+    constexpr int names = 16, files = 16, unbounded = 1 << 15;
+    switch (kind) {
+        case offload_kind::dns: return pool_with<0>(names, false);
+        case offload_kind::file: return pool_with<1>(files, false);
+        case offload_kind::unbounded: break;
+    }
+    return pool_with<2>(unbounded, false);
 }
 
 worker_pool& pool_of_functions() {
     static const int usual = std::max(10, static_cast<int>(std::thread::hardware_concurrency()));
-    return pool_with<2>(usual, true);
+    return pool_with<3>(usual, true);
 }
 
 // Before the pool has the job: it could not be taken back.

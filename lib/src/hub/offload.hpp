@@ -8,7 +8,11 @@
 namespace weft::detail {
 
 /// Each kind has threads and a limit of its own, so that slow name servers do not hold up anything else.
-enum class offload_kind { dns, accept };
+enum class offload_kind {
+    dns,
+    file,       // ends by itself, however slow the disk
+    unbounded,  // may wait for ever: a thread for each, or the one that would end the others might never get one
+};
 
 /// Runs `function(argument)` on a pool thread with every signal blocked and parks the caller until it is done. The
 /// wait cannot be killed: what the function works on stays the pool's until then. The function must not throw.

@@ -16,11 +16,15 @@ namespace weft::monkey {
 
 /// A group of calls.
 enum class area : unsigned char {
-    time,    ///< sleep and its kin
-    socket,  ///< accept, connect, recv, send and their kin
-    fd,      ///< read, write, close, dup and their kin
-    poll,    ///< poll, select, epoll_wait and their kin
-    dns,     ///< getaddrinfo
+    time,     ///< sleep and its kin
+    socket,   ///< accept, connect, recv, send and their kin
+    fd,       ///< read, write, close, dup and their kin
+    poll,     ///< poll, select, epoll_wait and their kin
+    dns,      ///< getaddrinfo and its kin
+    file,     ///< pread, fsync, flock, sendfile and their kin
+    process,  ///< fork, waitpid, system and their kin
+    signal,   ///< sigwait, pause and their kin
+    sync,     ///< pthread's and C11's locks, once, static variables, futex waits
 };
 
 /// Patches every area: from now on, in every module of the process, these calls made in a task (or in the main
