@@ -221,7 +221,7 @@ private:
 
 /// This thread's, or null while it has not used weft. Fibers never leave their thread, so a value kept across a
 /// switch stays right.
-[[gnu::tls_model("initial-exec")]] extern thread_local constinit thread* current_thread;
+[[gnu::tls_model("initial-exec")]] WEFT_API extern thread_local constinit thread* current_thread;
 thread& make_this_thread();
 
 inline thread* this_thread_if_any() noexcept { return current_thread; }

@@ -5,6 +5,7 @@
 
 #include "base/sys.hpp"
 #include "io/fd_waiter.hpp"
+#include "io/lot.hpp"
 #include "io/readiness.hpp"
 
 namespace weft::detail::io {
@@ -95,6 +96,7 @@ void on_own_descriptor(int fd, bool own) noexcept {
 void on_fork() noexcept {
     using namespace io;
     process.store(own_pid(), std::memory_order_relaxed);
+    lot::after_fork();
     for_each_entry([](fd_entry& e, int) {
         new (&e.lock) small_lock;  // perhaps held by a thread that does not exist here
         e.generation.fetch_add(1, std::memory_order_relaxed);

@@ -106,6 +106,19 @@ bool unlink(fd_entry& e, fd_waiter& w) {
     return !was_waiting;
 }
 
+// A wait that would fail at once fails before its node is in a line where others can see it.
+// @throws blocking_in_hub
+bool fails_at_once(const manner& how, outcome& end) {
+    parking asked{how.what};
+    asked.by = how.by;
+    asked.interruptible = how.interruptible;
+    if (scheduler::here().would_park(asked)) return false;
+    end = outcome_of(asked.cause);
+    return true;
+}
+
+}  // namespace
+
 outcome outcome_of(wake cause) noexcept {
     switch (cause) {
         case wake::unparked: return outcome::ready;
@@ -116,7 +129,6 @@ outcome outcome_of(wake cause) noexcept {
     __builtin_unreachable();
 }
 
-// Parks with every node linked that has to be; a signal may end it by the rule.
 wake park(const manner& how, const void* on, bool for_descriptors) {
     scheduler& sched = scheduler::here();
     parking pause{how.what, on};
@@ -140,19 +152,6 @@ wake park(const manner& how, const void* on, bool for_descriptors) {
     this_thread().current->eager = 0;
     return sched.park(pause);
 }
-
-// A wait that would fail at once fails before its node is in a line where others can see it.
-// @throws blocking_in_hub
-bool fails_at_once(const manner& how, outcome& end) {
-    parking asked{how.what};
-    asked.by = how.by;
-    asked.interruptible = how.interruptible;
-    if (scheduler::here().would_park(asked)) return false;
-    end = outcome_of(asked.cause);
-    return true;
-}
-
-}  // namespace
 
 bool worth_reading(const attempt& a) noexcept {
     const fd_entry& e = *a.entry;

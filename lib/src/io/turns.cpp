@@ -4,6 +4,7 @@
 
 #include "base/check.hpp"
 #include "base/sys.hpp"
+#include "io/signals.hpp"
 #include "sched/scheduler.hpp"
 
 // What a call owes the others besides waiting: native scopes, turns, and the brake on a killed loop.
@@ -17,14 +18,12 @@ constexpr std::uint32_t eager_limit = 32;
 // Answers of ECANCELED to one kill before a loop that ignores them is slowed down.
 constexpr std::uint32_t refusals_before_brake = 1000;
 
-// A signal handler may be running on top of what it has interrupted, and nobody else may run then. Its own signal is
-// blocked meanwhile: without any blocked, none runs (but one with SA_NODEFER).
+}  // namespace
+
 bool perhaps_in_handler() noexcept {
     std::uint64_t blocked = 0;
     return sys::call(SYS_rt_sigprocmask, 0, 0, sys::word(&blocked), sizeof blocked) < 0 || blocked != 0;
 }
-
-}  // namespace
 
 bool may_park() noexcept {
     const thread* t = this_thread_if_any();

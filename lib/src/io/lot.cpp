@@ -1,0 +1,166 @@
+#include "io/lot.hpp"
+
+#include <new>
+
+#include "base/sys.hpp"
+#include "io/lot_line.hpp"
+#include "io/signals.hpp"
+
+namespace weft::detail::io::lot {
+
+constinit bucket buckets[std::size_t{1} << bucket_bits]{};
+
+void append(bucket& b, sleeper& who) noexcept {
+    b.count.store(b.count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    who.prev = b.last;
+    who.next = nullptr;
+    (b.last ? b.last->next : b.first) = &who;
+    b.last = &who;
+}
+
+void take_out(bucket& b, sleeper& who) noexcept {
+    (who.prev ? who.prev->next : b.first) = who.next;
+    (who.next ? who.next->prev : b.last) = who.prev;
+    b.count.store(b.count.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+}
+
+sleeper* first_at(const bucket& b, const void* address) noexcept {
+    for (sleeper* at = b.first; at; at = at->next)
+        if (at->address.load(std::memory_order_relaxed) == address) return at;
+    return nullptr;
+}
+
+void summon_first(bucket& b, const void* address, holding& held) noexcept {
+    sleeper* const head = first_at(b, address);
+    if (!head || head->summoned) return;
+    head->summoned = true;
+    held.owes |= head->rouse();
+}
+
+void summon(const void* address) noexcept {
+    bucket& b = bucket_of(address);
+    holding held{b};
+    summon_first(b, address, held);
+}
+
+void give_way(const void* address) noexcept {
+    bucket& b = bucket_of(address);
+    constexpr timespec nap{0, 50'000};
+    for (int naps = 0; naps < 20; ++naps) {
+        {
+            const holding held{b};
+            const sleeper* const head = first_at(b, address);
+            if (!head || !head->strict) return;
+        }
+        sys::call(SYS_nanosleep, sys::word(&nap), 0);
+    }
+}
+
+void line_up(sleeper& who) noexcept {
+    bucket& b = bucket_of(who.address.load(std::memory_order_relaxed));
+    const holding held{b};
+    append(b, who);
+}
+
+bool line_up_if(sleeper& who, attempt_of unchanged, void* with) noexcept {
+    bucket& b = bucket_of(who.address.load(std::memory_order_relaxed));
+    const holding held{b};
+    append(b, who);
+    // Whoever changes it and then asks whether anybody sleeps: one of the two sees the other.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (unchanged(with)) return true;
+    take_out(b, who);
+    return false;
+}
+
+bool step_out(sleeper& who) noexcept {
+    for (;;) {
+        bucket& b = bucket_of(who.address.load(std::memory_order_relaxed));
+        const holding held{b};
+        if (who.taken) return false;
+        if (&bucket_of(who.address.load(std::memory_order_relaxed)) != &b) continue;  // moved meanwhile
+        take_out(b, who);
+        return true;
+    }
+}
+
+namespace {
+
+/// Calls `what` for up to `most` sleepers of an address that share a bit. @returns how many
+template <class What>
+int for_first(bucket& b, const void* address, int most, std::uint32_t bits, What what) noexcept {
+    int count = 0;
+    for (sleeper* at = b.first; at && count < most;) {
+        sleeper* const next = at->next;
+        if (at->address.load(std::memory_order_relaxed) == address && (at->bits & bits) != 0) {
+            take_out(b, *at);
+            what(*at);
+            ++count;
+        }
+        at = next;
+    }
+    return count;
+}
+
+int awaken_in(bucket& b, const void* address, int most, std::uint32_t bits, holding& held) noexcept {
+    return for_first(b, address, most, bits, [&](sleeper& who) {
+        who.taken = true;
+        held.owes |= who.rouse();
+    });
+}
+
+}  // namespace
+
+int awaken(const void* address, int most, std::uint32_t bits) noexcept {
+    bucket& b = bucket_of(address);
+    holding held{b};
+    return awaken_in(b, address, most, bits, held);
+}
+
+int requeue(const void* from, const void* to, int most, int moved, attempt_of unchanged, void* with) noexcept {
+    bucket& a = bucket_of(from);
+    bucket& b = bucket_of(to);
+    bucket& lower = &a < &b ? a : b;
+    holding first{lower};
+    if (&a != &b) (&lower == &a ? b : a).lock.lock();
+    int count = -1;
+    if (unchanged(with)) {
+        count = awaken_in(a, from, most, ~0u, first);
+        count += for_first(a, from, moved, ~0u, [&](sleeper& who) {
+            who.address.store(to, std::memory_order_relaxed);
+            append(b, who);
+        });
+    }
+    if (&a != &b) (&lower == &a ? b : a).lock.unlock();
+    return count;
+}
+
+fiber_sleeper::fiber_sleeper(const void* what, std::uint32_t mask) noexcept
+    : sleeper{what, mask}, node{this_thread(), scheduler::here().next_token()} {}
+fiber_sleeper::~fiber_sleeper() = default;
+
+bool fiber_sleeper::rouse() noexcept { return node.grant(); }
+
+outcome fiber_sleeper::wait(const manner& how) {
+    wake cause;
+    try {
+        cause = park(how, address.load(std::memory_order_relaxed), false);
+    } catch (...) {
+        if (!step_out(*this)) node.await_delivery(scheduler::here());
+        throw;
+    }
+    if (step_out(*this)) return outcome_of(cause);
+    node.await_delivery(scheduler::here());
+    return outcome::ready;
+}
+
+void after_fork() noexcept {
+    for (bucket& b : buckets) {
+        new (&b.lock) small_lock;  // perhaps held by a thread that does not exist here
+        b.count.store(0, std::memory_order_relaxed);
+        b.first = b.last = nullptr;
+    }
+    forget_courier();
+}
+
+}  // namespace weft::detail::io::lot
