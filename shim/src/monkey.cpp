@@ -8,6 +8,7 @@
 #include "gate.hpp"
 #include "original.hpp"
 #include "self_check.hpp"
+#include "sync/task.hpp"
 
 namespace weft {
 namespace shim {
@@ -38,6 +39,7 @@ namespace monkey {
 
 bool patch(std::initializer_list<area> which) {
     if (!shim::calls_arrive()) return false;
+    shim::sync::find_allocator();
     for (const area a : which) shim::patched[static_cast<int>(a)].store(true, std::memory_order_relaxed);
     return true;
 }

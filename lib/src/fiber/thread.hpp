@@ -48,6 +48,7 @@ struct life {
     bool owes_exit = false;       // throws fiber_exit as it arrives, or at a later switch if it is in a destructor
     std::uint16_t eager = 0;      // calls in a row that succeeded without waiting
     std::uint16_t refused = 0;    // waits that answered a kill with an error
+    std::uint16_t shared_locks = 0;  // pthread's, that it holds for reading
     int native = 0;               // depth of native scopes: interposed calls pass through
 };
 

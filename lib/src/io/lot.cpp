@@ -1,5 +1,6 @@
 #include "io/lot.hpp"
 
+#include <climits>
 #include <new>
 
 #include "base/sys.hpp"
@@ -115,6 +116,20 @@ int awaken(const void* address, int most, std::uint32_t bits) noexcept {
     bucket& b = bucket_of(address);
     holding held{b};
     return awaken_in(b, address, most, bits, held);
+}
+
+bool complete(sleeper& who, unsigned size) noexcept {
+    const void* const address = who.address.load(std::memory_order_relaxed);
+    bucket& b = bucket_of(address);
+    holding held{b};
+    unsigned come = 1;
+    for (const sleeper* at = b.first; at; at = at->next) come += at->address.load(std::memory_order_relaxed) == address;
+    if (come < size) {
+        append(b, who);
+        return false;
+    }
+    awaken_in(b, address, INT_MAX, ~0u, held);
+    return true;
 }
 
 int requeue(const void* from, const void* to, int most, int moved, attempt_of unchanged, void* with) noexcept {

@@ -49,12 +49,8 @@ inline bucket& bucket_of(const void* address) noexcept {
     return buckets[number >> (64 - bucket_bits)];
 }
 
-/// Maybe somebody sleeps there. What was done before, by a locked instruction or a fence, is seen by whoever lines up
-/// after this has said no.
+/// Maybe somebody sleeps there.
 inline bool anybody(const void* address) noexcept {
-#if !defined(__x86_64__)
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-#endif
     return bucket_of(address).count.load(std::memory_order_relaxed) != 0;
 }
 
@@ -65,7 +61,7 @@ struct turn {
     attempt_of attempt;
     void* with;
     bool passes = false;           // may try also where a strict one waits
-    bool shares = false;           // more than one may have it: whoever has got it tells the next
+    attempt_of more = nullptr;     // whether the next may have it, too, now that this one has got it; null: no
     std::chrono::nanoseconds again{0};  // if not 0, tries at least this often: not everybody who gives it back can tell
 };
 
@@ -76,7 +72,12 @@ WEFT_API outcome take_turn(const void* address, const turn& mine, const manner& 
 
 /// The address has something to give: its first sleeper tries.
 WEFT_API void summon(const void* address) noexcept;
+/// After a lock has been given back, whose memory is not touched any more. x86's locked instruction in that was the fence
+/// without which one that lines up and this could both miss the other.
 inline void summon_if_any(const void* address) noexcept {
+#if !defined(__x86_64__)
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
     if (anybody(address)) [[unlikely]] summon(address);
 }
 
@@ -89,6 +90,8 @@ WEFT_API void give_way(const void* address) noexcept;
 WEFT_API void line_up(sleeper& who) noexcept;
 /// With the bucket's lock held from before `unchanged` is asked until `who` stands in line. @returns what it said
 WEFT_API bool line_up_if(sleeper& who, attempt_of unchanged, void* with) noexcept;
+/// The `size`-th to come takes all who stand there; the others line up. @returns whether `who` is that one
+WEFT_API bool complete(sleeper& who, unsigned size) noexcept;
 /// Leaves the line, if it is still in one. @returns false if it had been taken
 WEFT_API bool step_out(sleeper& who) noexcept;
 /// Takes up to `most` sleepers of the address. @returns how many
@@ -114,6 +117,10 @@ struct WEFT_API fiber_sleeper final : sleeper {
 WEFT_API void summon_safely(const void* address) noexcept;
 /// @returns 0, or an error number: there can be no such thread
 WEFT_API int start_courier() noexcept;
+
+/// The thread ends, and the fiber would wait: a look at what others have sent, after a millisecond at most. One that comes
+/// here for ever is left behind.
+WEFT_API void refuse(const char* what);
 
 /// In a forked child: who slept is the parent's.
 WEFT_API void after_fork() noexcept;

@@ -8,14 +8,7 @@ namespace {
 // A thread that ends parks nobody, and whoever would have to give the lock back may never run again: after many looks
 // the fiber is left behind.
 void try_while_unwinding(const turn& mine, const manner& how) {
-    thread& t = this_thread();
-    while (!mine.attempt(mine.with)) {
-        t.box->sleep_briefly();
-        t.box->deliver_all();
-        parking refused{how.what};
-        refused.interruptible = false;
-        scheduler::here().would_park(refused);
-    }
+    while (!mine.attempt(mine.with)) refuse(how.what);
 }
 
 manner until_next_try(const turn& mine, manner how) {
@@ -77,7 +70,7 @@ private:
     // What it was told is for the next, if it has not taken it, or not all of it.
     void leave(holding& held, bool got_it) noexcept {
         take_out(b_, me_);
-        if (got_it ? mine_.shares : me_.summoned) summon_first(b_, address_, held);
+        if (got_it ? mine_.more && mine_.more(mine_.with) : me_.summoned) summon_first(b_, address_, held);
     }
 
     fiber_sleeper me_;
@@ -87,6 +80,15 @@ private:
 };
 
 }  // namespace
+
+void refuse(const char* what) {
+    thread& t = this_thread();
+    t.box->sleep_briefly();
+    t.box->deliver_all();
+    parking refused{what};
+    refused.interruptible = false;
+    scheduler::here().would_park(refused);
+}
 
 outcome take_turn(const void* address, const turn& mine, const manner& how) {
     if (this_thread().unwinding) {

@@ -62,6 +62,15 @@ auto original() -> decltype(Call) {
     return reinterpret_cast<decltype(Call)>(detail::original_of(reinterpret_cast<void*>(Call)));
 }
 
+/// pthread_key_create() called by a library whose file name begins so makes, from now on, keys of which each task has its
+/// own values, while `sync` is patched: pthread_getspecific() finds what this task has set, destructors run when it ends.
+/// Listed already: libcrypto.so, whose queue of errors is one, and libkrb5support.so. Main and what runs outside of tasks
+/// keep the thread's values. All other libraries' keys are the thread's; an allocator's must be.
+/// Threads:  any; call it before the library makes its keys.
+/// @throws std::invalid_argument  no name, or one of 64 characters and more
+/// @throws std::length_error      16 are listed
+WEFT_API void keys_per_task(std::string_view module);
+
 /// While one exists, the running fiber's calls are libc's own and block its thread. May be nested; must end in
 /// the fiber that began it.
 class WEFT_API native_scope {

@@ -20,4 +20,5 @@
 #include <weft/shim/fd.hpp>
 #include <weft/shim/poll.hpp>
 #include <weft/shim/socket.hpp>
+#include <weft/shim/sync.hpp>
 #include <weft/shim/time.hpp>

@@ -1,0 +1,177 @@
+// pthread's keys of listed modules belong to the task: with another task's errors in its queue, libcrypto turns "try again"
+// into a failure. All other keys, an allocator's among them, stay the thread's.
+#include <atomic>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <dlfcn.h>
+#include <limits.h>
+
+#include <weft/local.hpp>
+#include <weft/monkey.hpp>
+
+#include "task.hpp"
+
+namespace weft::shim::sync {
+namespace {
+
+constexpr std::size_t most_keys = PTHREAD_KEYS_MAX, most_modules = 16;
+
+// Names of modules begin so.
+struct module_name {
+    char text[64];
+};
+constinit module_name modules[most_modules] = {{"libcrypto.so"}, {"libkrb5support.so"}};
+constinit std::atomic<std::size_t> module_count{2};
+constinit detail::small_lock adding;
+
+struct key_facts {
+    std::atomic<bool> of_tasks{false};
+    std::atomic<std::uint32_t> uses{0};  // counts creations: a value of an earlier one is void
+    std::atomic<void (*)(void*)> destructor{nullptr};
+};
+constinit key_facts facts[most_keys]{};
+
+/// What one task has under such keys.
+class task_values {
+public:
+    task_values() = default;
+    task_values(const task_values&) = delete;
+    task_values& operator=(const task_values&) = delete;
+
+    // As a thread's end does it: a destructor may set values again.
+    ~task_values() {
+        for (int round = 0; round < PTHREAD_DESTRUCTOR_ITERATIONS; ++round)
+            if (!destroy_all()) return;
+    }
+
+    void* get(pthread_key_t key) const noexcept {
+        for (const entry& e : entries_)
+            if (e.key == key) return e.is_current() ? e.value : nullptr;
+        return nullptr;
+    }
+    void set(pthread_key_t key, void* value) {
+        const std::uint32_t use = facts[key].uses.load(std::memory_order_relaxed);
+        for (entry& e : entries_)
+            if (e.key == key) return static_cast<void>(e = {key, use, value});
+        if (value) entries_.push_back({key, use, value});
+    }
+
+private:
+    struct entry {
+        pthread_key_t key;
+        std::uint32_t use;
+        void* value;
+
+        bool is_current() const noexcept { return use == facts[key].uses.load(std::memory_order_relaxed); }
+    };
+
+    bool destroy_all() {
+        bool any = false;
+        for (std::size_t i = 0; i < entries_.size(); ++i) {
+            const entry e = entries_[i];
+            if (!e.value) continue;
+            entries_[i].value = nullptr;
+            const auto destroy = facts[e.key].destructor.load(std::memory_order_relaxed);
+            if (!e.is_current() || !destroy) continue;
+            destroy(e.value);
+            any = true;
+        }
+        return any;
+    }
+
+    std::vector<entry> entries_;
+};
+
+// Made with the first such key, never given back.
+const detail::local_key& place_of_values() {
+    static const detail::local_key key = detail::take_local_key();
+    return key;
+}
+
+bool is_listed(const void* address) noexcept {
+    Dl_info info;
+    if (::dladdr(address, &info) == 0 || !info.dli_fname) return false;
+    const char* const slash = std::strrchr(info.dli_fname, '/');
+    const char* const name = slash ? slash + 1 : info.dli_fname;
+    const std::size_t count = module_count.load(std::memory_order_acquire);
+    for (std::size_t i = 0; i < count; ++i)
+        if (std::strncmp(name, modules[i].text, std::strlen(modules[i].text)) == 0) return true;
+    return false;
+}
+
+/// The key is its task's here: not in main, whose values are the thread's.
+bool is_of_task(pthread_key_t key) noexcept {
+    if (key >= most_keys || !facts[key].of_tasks.load(std::memory_order_relaxed) || !on()) return false;
+    const detail::thread* const t = tasks_here();
+    return t && t->current != &t->main && !t->current->is_hub;
+}
+
+int set_in_task(pthread_key_t key, const void* value) noexcept try {
+    auto* values = static_cast<task_values*>(detail::find_local(place_of_values()));
+    if (!values) {
+        if (!value) return 0;
+        const auto make = [] { return task_values(); };
+        auto made = std::make_unique<detail::local_holder<task_values>>(make);
+        values = static_cast<task_values*>(detail::keep_local(place_of_values(), std::move(made)));
+    }
+    values->set(key, const_cast<void*>(value));
+    return 0;
+} catch (const std::bad_alloc&) {
+    return ENOMEM;
+}
+
+}  // namespace
+}  // namespace weft::shim::sync
+
+using namespace weft::shim;
+
+WEFT_INTERPOSED(int, pthread_key_create, (pthread_key_t* key, void (*destructor)(void*))) {
+    const int result = original().pthread_key_create(key, destructor);
+    if (result != 0 || *key >= sync::most_keys) return result;
+    sync::key_facts& its = sync::facts[*key];
+    its.uses.fetch_add(1, std::memory_order_relaxed);
+    its.destructor.store(destructor, std::memory_order_relaxed);
+    its.of_tasks.store(sync::is_listed(__builtin_return_address(0)), std::memory_order_release);
+    return 0;
+}
+
+WEFT_INTERPOSED(int, pthread_key_delete, (pthread_key_t key)) {
+    if (key < sync::most_keys) {
+        sync::facts[key].of_tasks.store(false, std::memory_order_relaxed);
+        sync::facts[key].uses.fetch_add(1, std::memory_order_relaxed);
+    }
+    return original().pthread_key_delete(key);
+}
+
+WEFT_INTERPOSED(void*, pthread_getspecific, (pthread_key_t key)) {
+    if (!sync::is_of_task(key)) [[likely]] return original().pthread_getspecific(key);
+    const auto* const values = static_cast<sync::task_values*>(weft::detail::find_local(sync::place_of_values()));
+    return values ? values->get(key) : nullptr;
+}
+
+WEFT_INTERPOSED(int, pthread_setspecific, (pthread_key_t key, const void* value)) {
+    return sync::is_of_task(key) ? sync::set_in_task(key, value) : original().pthread_setspecific(key, value);
+}
+
+namespace weft::monkey {
+
+void keys_per_task(std::string_view module) {
+    if (module.empty() || module.size() >= sizeof(sync::module_name::text))
+        throw std::invalid_argument("weft: keys_per_task() wants the first 1 to 63 characters of a library's file name");
+    sync::adding.lock();
+    const std::size_t at = sync::module_count.load(std::memory_order_relaxed);
+    const bool fits = at < sync::most_modules;
+    if (fits) {
+        module.copy(sync::modules[at].text, module.size());
+        sync::module_count.store(at + 1, std::memory_order_release);
+    }
+    sync::adding.unlock();
+    if (!fits) throw std::length_error("weft: keys_per_task() has no room for further libraries; name a common beginning");
+}
+
+}  // namespace weft::monkey
