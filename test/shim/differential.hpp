@@ -34,7 +34,14 @@ struct calls {
 #define WEFT_FILE_CALLS(X)
 #define WEFT_PROCESS_CALLS(X)
 #define WEFT_SIGNAL_CALLS(X)
-#define WEFT_SYNC_CALLS(X)
+#define WEFT_SYNC_CALLS(X)                                                                                    \
+    X(pthread_mutex_lock) X(pthread_mutex_trylock) X(pthread_mutex_timedlock) X(pthread_mutex_clocklock)      \
+    X(pthread_mutex_unlock) X(pthread_cond_wait) X(pthread_cond_timedwait) X(pthread_cond_clockwait)          \
+    X(pthread_cond_signal) X(pthread_cond_broadcast) X(pthread_rwlock_rdlock) X(pthread_rwlock_tryrdlock)     \
+    X(pthread_rwlock_timedrdlock) X(pthread_rwlock_clockrdlock) X(pthread_rwlock_wrlock)                      \
+    X(pthread_rwlock_trywrlock) X(pthread_rwlock_timedwrlock) X(pthread_rwlock_clockwrlock)                   \
+    X(pthread_rwlock_unlock) X(sem_wait) X(sem_timedwait) X(sem_clockwait) X(sem_post)                        \
+    X(pthread_barrier_wait) X(pthread_spin_lock) X(pthread_once) X(pthread_join)
 #define WEFT_EACH_CALL(X)                                                                                     \
     WEFT_TIME_CALLS(X) WEFT_SOCKET_CALLS(X) WEFT_FD_CALLS(X) WEFT_POLL_CALLS(X) WEFT_DNS_CALLS(X)             \
     WEFT_FILE_CALLS(X) WEFT_PROCESS_CALLS(X) WEFT_SIGNAL_CALLS(X) WEFT_SYNC_CALLS(X)

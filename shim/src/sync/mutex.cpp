@@ -117,8 +117,8 @@ int trylock(pthread_mutex_t* mutex, detail::thread& t) noexcept {
 }
 
 int lock(pthread_mutex_t* mutex, detail::thread& t, const asking& how) {
-    if (!knows_owner(kind_of(mutex)) && !lot::anybody(mutex)) [[likely]] {
-        const int result = original().pthread_mutex_trylock(mutex);
+    if (!lot::anybody(mutex)) [[likely]] {
+        const int result = trylock(mutex, t);
         if (result != EBUSY) return result;
     }
     return lock_slowly(mutex, t, how);
