@@ -104,7 +104,7 @@ __attribute__((always_inline)) inline std::uintptr_t switch_context(const thread
     return word;
 }
 [[noreturn]] __attribute__((always_inline)) inline void switch_final(const thread_words& words, context& from,
-                                                                     context& to, std::uintptr_t word) noexcept {
+                                                                     context& to, [[maybe_unused]] std::uintptr_t word) noexcept {
     exchange_state(words, from, to);
     sanitizer::leaving(from.shadow, to.shadow, true);
 #if defined(WEFT_HAS_LEAP)
