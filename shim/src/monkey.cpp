@@ -64,7 +64,7 @@ bool is_patched(std::string_view name) noexcept {
 
 namespace detail {
 void* original_of(void* call) {
-    shim::original();
+    shim::find_originals();
     for (const shim::call_row* row = shim::call_rows; row->name; ++row)
         if (call == row->interposed || call == *row->original || call == shim::seen_by_program(row->name))
             return *row->original;
