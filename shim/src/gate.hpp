@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <string_view>
 
 #include <weft/monkey.hpp>
 
@@ -11,6 +12,8 @@ namespace weft::shim {
 
 inline constexpr int areas = 9;
 extern std::atomic<bool> patched[areas];
+/// The index of an area by its name; -1 for none.
+int area_named(std::string_view name) noexcept;
 
 /// Whether a call of this area, made here and now, is to park instead of blocking.
 inline bool parks(monkey::area which) noexcept {

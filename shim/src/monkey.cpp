@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "base/copies.hpp"
 #include "gate.hpp"
 #include "original.hpp"
 #include "self_check.hpp"
@@ -23,13 +24,13 @@ constinit std::atomic<std::uint32_t> fork_count{0};
 void count_fork() { fork_count.fetch_add(1, std::memory_order_relaxed); }
 [[gnu::constructor(102)]] void watch_forks() { pthread_atfork(count_fork, nullptr, nullptr); }
 
-int area_index(std::string_view name) noexcept {
+}  // namespace
+
+int area_named(std::string_view name) noexcept {
     for (int i = 0; i < areas; ++i)
         if (name == area_names[i]) return i;
     return -1;
 }
-
-}  // namespace
 
 std::uint32_t forks() noexcept { return fork_count.load(std::memory_order_relaxed); }
 
@@ -38,6 +39,9 @@ std::uint32_t forks() noexcept { return fork_count.load(std::memory_order_relaxe
 namespace monkey {
 
 bool patch(std::initializer_list<area> which) {
+    // Of two copies the younger has said so when it was loaded.
+    for (const auto part : {weft::detail::part::library, weft::detail::part::shim})
+        if (!weft::detail::only_copy(part, nullptr, false)) return false;
     if (!shim::calls_arrive()) return false;
     shim::sync::find_allocator();
     for (const area a : which) shim::patched[static_cast<int>(a)].store(true, std::memory_order_relaxed);
@@ -58,15 +62,15 @@ void unpatch_all() noexcept {
 bool is_patched(area which) noexcept { return shim::patched[static_cast<int>(which)].load(std::memory_order_relaxed); }
 
 bool is_patched(std::string_view name) noexcept {
-    int index = shim::area_index(name);
+    int index = shim::area_named(name);
     for (const shim::call_row* row = shim::call_rows; row->name && index < 0; ++row)
-        if (name == row->name) index = shim::area_index(row->area);
+        if (name == row->name) index = shim::area_named(row->area);
     return index >= 0 && shim::patched[index].load(std::memory_order_relaxed);
 }
 
 namespace detail {
 void* original_of(void* call) {
-    shim::original();
+    shim::find_originals();
     for (const shim::call_row* row = shim::call_rows; row->name; ++row)
         if (call == row->interposed || call == *row->original || call == shim::seen_by_program(row->name))
             return *row->original;

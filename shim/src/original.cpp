@@ -1,19 +1,132 @@
 #include "original.hpp"
 
+#include <atomic>
 #include <cerrno>
-#include <cstring>
+#include <string_view>
 
 #include <dlfcn.h>
+#include <sys/mman.h>
+
+#include "base/sys.hpp"
+#include "early.hpp"
 
 // The symbols themselves are defined in interpose.cpp.
 #define WEFT_CALL(area, result, name, parameters, ...) extern "C" result weft_interposed_##name parameters asm(#name);
 #include "../calls.def"
 #undef WEFT_CALL
 
+// Named with their version, since libc lets nobody link with them otherwise.
+#if defined(__aarch64__)
+#define WEFT_OLDEST "GLIBC_2.17"
+#else
+#define WEFT_OLDEST "GLIBC_2.2.5"
+#endif
+extern "C" int weft_libc_mutex_lock(pthread_mutex_t* mutex) noexcept;
+extern "C" int weft_libc_mutex_trylock(pthread_mutex_t* mutex) noexcept;
+extern "C" int weft_libc_mutex_unlock(pthread_mutex_t* mutex) noexcept;
+asm(".symver weft_libc_mutex_lock, __pthread_mutex_lock@" WEFT_OLDEST);
+asm(".symver weft_libc_mutex_trylock, __pthread_mutex_trylock@" WEFT_OLDEST);
+asm(".symver weft_libc_mutex_unlock, __pthread_mutex_unlock@" WEFT_OLDEST);
+
 namespace weft::shim {
 
-constinit originals original_calls{};
-constinit bool originals_found = false;
+namespace sys = detail::sys;
+
+namespace early {
+int mutex_lock(pthread_mutex_t* mutex) noexcept { return weft_libc_mutex_lock(mutex); }
+int mutex_trylock(pthread_mutex_t* mutex) noexcept { return weft_libc_mutex_trylock(mutex); }
+int mutex_unlock(pthread_mutex_t* mutex) noexcept { return weft_libc_mutex_unlock(mutex); }
+}  // namespace early
+
+namespace {
+
+#define WEFT_CALL(area, result, name, parameters, ...) row_of_##name,
+enum row : std::size_t {
+#include "../calls.def"
+    row_count
+};
+#undef WEFT_CALL
+
+#define WEFT_CALL(area, result, name, parameters, ...) #name,
+constexpr std::string_view names[] = {
+#include "../calls.def"
+};
+#undef WEFT_CALL
+
+/// Stands for a call that this libc does not have.
+template <row Row, class R, class... Parameters>
+R missing(Parameters...) noexcept {
+    return early::failed<R, early::manner_of(names[Row])>(ENOSYS);
+}
+
+/// The call in the middle of the search.
+template <row Row, class R, class... Parameters>
+R in_between(Parameters... arguments) noexcept {
+    constexpr std::string_view name = names[Row];
+    constexpr long number = early::number_of(name);
+    constexpr early::tells how = early::manner_of(name);
+    if constexpr (name == "pthread_mutex_lock") return early::mutex_lock(arguments...);
+    else if constexpr (name == "pthread_mutex_trylock") return early::mutex_trylock(arguments...);
+    else if constexpr (name == "pthread_mutex_unlock") return early::mutex_unlock(arguments...);
+    else if constexpr (name == "syscall") return early::by_kernel<R, how>(arguments...);
+    else if constexpr (number != early::no_number) return early::by_kernel<R, how>(number, arguments...);
+    else return missing<Row, R>(arguments...);
+}
+
+/// What stands in the table at first.
+template <row Row, auto Slot>
+struct first_call;
+template <row Row, class R, class... Parameters, R (*originals::*Slot)(Parameters...)>
+struct first_call<Row, Slot> {
+    static R call(Parameters... arguments) {
+        if (!find_originals()) return in_between<Row, R>(arguments...);
+        return (original_calls.*Slot)(arguments...);
+    }
+    static void* none() noexcept { return reinterpret_cast<void*>(&missing<Row, R, Parameters...>); }
+};
+
+enum : int { unknown, filling, found };
+constinit std::atomic<int> progress{unknown};
+// Of a model that asks nothing of an allocator.
+[[gnu::tls_model("initial-exec")]] thread_local constinit bool searching = false;
+
+[[gnu::constructor(101)]] void find_early() { find_originals(); }
+
+// Old libcs answer with the oldest version of a name that has several, and these have another layout.
+const char* version_of(std::string_view name) noexcept {
+    if (!name.starts_with("pthread_cond_") || name == "pthread_cond_clockwait") return nullptr;
+#if defined(__aarch64__)
+    return "GLIBC_2.17";
+#else
+    return "GLIBC_2.3.2";
+#endif
+}
+
+bool in_one_module(const void* a, const void* b) noexcept {
+    Dl_info first{}, second{};
+    return dladdr(a, &first) != 0 && dladdr(b, &second) != 0 && first.dli_fbase == second.dli_fbase;
+}
+
+void* look_up(const call_row& row) noexcept {
+    // Nobody stands behind us where we stand behind libc.
+    for (void* where : {RTLD_NEXT, RTLD_DEFAULT}) {
+        void* const plain = dlsym(where, row.name);
+        if (!plain || plain == row.interposed) continue;
+        const char* const version = version_of(row.name);
+        void* const versioned = version ? dlvsym(where, row.name, version) : nullptr;
+        // Another library's function between us and libc has no version.
+        return versioned && versioned != plain && in_one_module(plain, versioned) ? versioned : plain;
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+#define WEFT_CALL(area, result, name, parameters, ...) &first_call<row_of_##name, &originals::name>::call,
+constinit originals original_calls{
+#include "../calls.def"
+};
+#undef WEFT_CALL
 
 #define WEFT_CALL(area, result, name, parameters, ...) \
     {#area, #name, reinterpret_cast<void*>(&weft_interposed_##name), reinterpret_cast<void**>(&original_calls.name)},
@@ -22,26 +135,36 @@ const call_row call_rows[] = {
     {nullptr, nullptr, nullptr, nullptr}};
 #undef WEFT_CALL
 
-namespace {
+#define WEFT_CALL(area, result, name, parameters, ...) &first_call<row_of_##name, &originals::name>::none,
+constexpr void* (*nothing_for[])() noexcept = {
+#include "../calls.def"
+};
+#undef WEFT_CALL
 
-long missing() {
-    errno = ENOSYS;
-    return -1;
-}
-
-[[gnu::constructor(101)]] void find_early() { find_originals(); }
-
-}  // namespace
-
-void find_originals() noexcept {
-    for (const call_row* row = call_rows; row->name; ++row) {
-        void* found = dlsym(RTLD_NEXT, row->name);
-        // Nobody stands behind us where we stand behind libc.
-        if (!found) found = dlsym(RTLD_DEFAULT, row->name);
-        if (found == row->interposed) found = nullptr;
-        *row->original = found ? found : reinterpret_cast<void*>(&missing);
+bool find_originals() noexcept {
+    if (progress.load(std::memory_order_acquire) == found) return true;
+    if (searching) return false;
+    searching = true;
+    const int error = errno;
+    // Nobody waits for another's search, which takes the loader's lock.
+    void* seen[row_count];
+    bool all = true;
+    for (std::size_t i = 0; i < row_count; ++i) {
+        seen[i] = look_up(call_rows[i]);
+        all = all && seen[i];
     }
-    originals_found = true;
+    if (!all) dlerror();  // the program is not to find our misses there
+    int expected = unknown;
+    if (progress.compare_exchange_strong(expected, filling, std::memory_order_acquire)) {
+        for (std::size_t i = 0; i < row_count; ++i)
+            __atomic_store_n(call_rows[i].original, seen[i] ? seen[i] : nothing_for[i](), __ATOMIC_RELAXED);
+        sys::call(SYS_mprotect, sys::word(&original_calls), sizeof original_calls, PROT_READ);
+        progress.store(found, std::memory_order_release);
+    }
+    while (progress.load(std::memory_order_acquire) != found) sys::call(SYS_sched_yield);
+    errno = error;
+    searching = false;
+    return true;
 }
 
 void* seen_by_program(const char* name) noexcept { return dlsym(RTLD_DEFAULT, name); }

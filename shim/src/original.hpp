@@ -5,23 +5,28 @@
 
 namespace weft::shim {
 
-struct originals {
+// A page of its own, as large as any kernel's of that processor: it is made read-only.
+#if defined(__aarch64__)
+inline constexpr std::size_t originals_page = 65536;
+#else
+inline constexpr std::size_t originals_page = 4096;
+#endif
+
+struct alignas(originals_page) originals {
 #define WEFT_CALL(area, result, name, parameters, ...) result(*name) parameters;
 #include "../calls.def"
 #undef WEFT_CALL
 };
 
-/// Filled in before main, or at the first call if one comes earlier; never changed afterwards. A call that this libc
-/// does not have answers ENOSYS.
-extern originals original_calls;
-extern bool originals_found;
-void find_originals() noexcept;
+/// Filled in before main and before the constructors of other modules, and read-only from then on. A call that comes
+/// earlier fills it in; one that comes in the middle of that (from an allocator, say) gets its early form, of early.hpp.
+/// A call that this libc does not have answers ENOSYS.
+[[gnu::visibility("hidden")]] extern originals original_calls;
 
-inline const originals& original() noexcept {
-    if (!originals_found) [[unlikely]]
-        find_originals();
-    return original_calls;
-}
+inline const originals& original() noexcept { return original_calls; }
+
+/// Fills in the table if nobody has. @returns false in the middle of that
+bool find_originals() noexcept;
 
 /// One row of calls.def at run time.
 struct call_row {

@@ -122,7 +122,7 @@ int look_at_module(dl_phdr_info* info, std::size_t, void* p) noexcept {
 }  // namespace
 
 bool calls_arrive() noexcept {
-    original();
+    find_originals();
     search repaired{true};
     dl_iterate_phdr(look_at_module, &repaired);
     if (repaired.unbound == 0) return true;

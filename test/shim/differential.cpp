@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+extern "C" [[gnu::weak]] void* weft_late_functions[];
+
 namespace test {
 namespace {
 
@@ -107,6 +109,9 @@ run_end run_on_thread(body run) {
     return end;
 }
 
+// Defined in a program that is not linked with the shim.
+bool reached_late() { return &weft_late_functions != nullptr; }
+
 void ring(int) { alarm_clock::rang.fetch_add(1); }
 
 }  // namespace
@@ -137,7 +142,8 @@ void journal::bytes(std::string what, const void* data, std::size_t size) {
 
 void compare(body run, ticker beside) {
     const run_end native = run_on_thread(run);
-    const run_end named = best_of_five(run, named_calls(), beside, native.notes);
+    // By name there is one way only, however the library has come into the process.
+    const run_end named = reached_late() ? native : best_of_five(run, named_calls(), beside, native.notes);
     run_end plain;
     {
         const patched now;
