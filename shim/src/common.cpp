@@ -49,6 +49,7 @@ bool core::wait_for(int fd, const io::attempt& seen, io::direction way, const ch
 }
 
 deadline patience_of(const io::attempt& seen, io::direction way) {
+    if (seen.entry->patient.load(std::memory_order_relaxed)) return deadline::never();
     const auto patience = seen.entry->patience[way == io::direction::write].load(std::memory_order_relaxed);
     return patience > 0 ? deadline::after(std::chrono::nanoseconds{patience}) : deadline::never();
 }
@@ -80,6 +81,7 @@ bool blocks(int fd, const io::attempt& seen) noexcept {
     const long flags = sys::call(SYS_fcntl, fd, F_GETFL);
     if (flags < 0 || (flags & O_NONBLOCK) != 0) return false;
     const int names[2] = {SO_RCVTIMEO, SO_SNDTIMEO};
+    bool patient = true;
     for (int i = 0; i < 2; ++i) {
         timeval limit{};
         socklen_t size = sizeof limit;
@@ -87,7 +89,9 @@ bool blocks(int fd, const io::attempt& seen) noexcept {
         if (sys::call(SYS_getsockopt, fd, SOL_SOCKET, names[i], sys::word(&limit), sys::word(&size)) == 0)
             ns = std::int64_t{limit.tv_sec} * 1'000'000'000 + std::int64_t{limit.tv_usec} * 1'000;
         seen.entry->patience[i].store(ns, std::memory_order_relaxed);
+        if (ns != 0) patient = false;
     }
+    seen.entry->patient.store(patient, std::memory_order_relaxed);
     io::saw_blocking(seen, changes);
     return true;
 }

@@ -147,8 +147,8 @@ long hub_driver::wait_for_events(clock::time_point until) noexcept {
     for (long i = 0; i < n; ++i) {
         if (events[i].data.u64 == uv_cookie) turn_uv();
         else if (events[i].data.u64 == wake_cookie) woken_ = true;
-        else on_edge(events[i].data.u64, events[i].events);
     }
+    if (n > 0) on_edges(events, static_cast<std::size_t>(n));
     return n;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include <weft/deadline.hpp>
@@ -30,8 +31,9 @@ struct registration {
     registration* next = nullptr;
 };
 
-/// One per descriptor number, never freed. `lock` guards everything that is not atomic.
-struct fd_entry {
+/// One per descriptor number, never freed. `lock` guards everything that is not atomic. What a transfer and an event
+/// touch is the first cache line.
+struct alignas(64) fd_entry {
     static constexpr std::uint8_t unknown = 0, other = 1, drains = 2;  // kinds
 
     small_lock lock;
@@ -43,19 +45,22 @@ struct fd_entry {
     std::atomic<bool> odd_event{false};   // PRI, ERR, HUP or RDHUP was seen: a short read proves nothing any more
     std::atomic<std::uint8_t> way_to_try{0};       // how the shim tries a call on it; 0: not known
     std::atomic<std::uint32_t> blocking_seen{0};  // flag_changes() + 1 when O_NONBLOCK was seen clear
-    std::atomic<std::int64_t> patience[2] = {0, 0};  // SO_RCVTIMEO, SO_SNDTIMEO then, in ns; 0: for ever
-    std::atomic<std::uint32_t> made_here{0};       // forks() + 1 when this process made the socket
+    std::atomic<int> waiters{0};
+    std::atomic<bool> patient{true};               // it has neither SO_RCVTIMEO nor SO_SNDTIMEO
     std::atomic<bool> own{false};                  // the library's: not the program's to close
     std::atomic<bool> shared{false};               // somebody outside weft's tasks accepts on it, too
-    std::atomic<int> waiters{0};
     fd_waiter* first = nullptr;
     fd_waiter* last = nullptr;
     registration sets;
+
+    std::atomic<std::int64_t> patience[2] = {0, 0};  // SO_RCVTIMEO, SO_SNDTIMEO then, in ns; 0: for ever
+    std::atomic<std::uint32_t> made_here{0};       // forks() + 1 when this process made the socket
 
     // With the lock held; defined with fd_waiter.
     void append(fd_waiter& w) noexcept;
     void take_out(fd_waiter& w) noexcept;
 };
+static_assert(offsetof(fd_entry, patience) == 64);
 
 /// The entry of a descriptor, made on first use; null for a number out of any range.
 WEFT_API fd_entry* entry_of(int fd) noexcept;

@@ -7,6 +7,8 @@
 
 #include <weft/deadline.hpp>
 
+struct epoll_event;
+
 namespace weft::detail {
 
 struct thread;
@@ -49,9 +51,9 @@ void count_own_thread(int change) noexcept;
 void count_job(int change) noexcept;
 void forget_own_threads() noexcept;
 
-/// A descriptor of this thread's set has had an edge, or a signal handler has interrupted the thread's wait;
-/// both defined by the io floor.
-void on_edge(std::uint64_t cookie, std::uint32_t events) noexcept;
+/// Descriptors of this thread's set have had edges, or a signal handler has interrupted the thread's wait;
+/// both defined by the io floor. Cookies that are no descriptor's are skipped.
+void on_edges(const epoll_event* events, std::size_t count) noexcept;
 void on_signal() noexcept;
 /// The thread's set is about to go.
 void on_set_closing(int set) noexcept;
