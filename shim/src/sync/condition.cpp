@@ -91,7 +91,7 @@ int wait_in_task(pthread_cond_t* c, pthread_mutex_t* m, detail::thread& t, const
     const int error = lock(m, t, again);
     if (error != 0) return error;
     if (end != io::outcome::timed_out) return 0;
-    io::spent_turn();  // a time that has passed parks nobody
+    io::yield_on();  // a time that has passed has parked nobody
     return ETIMEDOUT;
 }
 

@@ -104,7 +104,7 @@ int lock_natively(pthread_mutex_t* mutex, const time_limit& limit) noexcept {
     // Other processes do not tell when they give it back, nor the kernel when an owner dies.
     if ((kind & (shared | robust)) != 0) turn.again = look_again;
     if (lot::take_turn(mutex, turn, how.manner("a pthread mutex")) == io::outcome::ready) return mine.result;
-    io::spent_turn();  // a time that has passed parks nobody
+    io::yield_on();  // a time that has passed has parked nobody
     return ETIMEDOUT;
 }
 

@@ -92,7 +92,7 @@ template <wants What>
     if (is_shared(l)) turn.again = look_again;
     const char* const what = What == wants::read ? "a pthread rwlock, to read" : "a pthread rwlock, to write";
     if (lot::take_turn(l, turn, how.manner(what)) == io::outcome::ready) return mine.result;
-    io::spent_turn();  // a time that has passed parks nobody
+    io::yield_on();  // a time that has passed has parked nobody
     return ETIMEDOUT;
 }
 

@@ -50,7 +50,7 @@ int wait_in_task(sem_t* s, const asking& how) {
     if (is_shared(s) || lot::start_courier() != 0) turn.again = look_again;
     switch (lot::take_turn(s, turn, how.manner("a POSIX semaphore", true))) {
         case io::outcome::timed_out:
-            io::spent_turn();  // a time that has passed parks nobody
+            io::yield_on();  // a time that has passed has parked nobody
             return failed(ETIMEDOUT);
         case io::outcome::interrupted: return failed(EINTR);
         default: break;
