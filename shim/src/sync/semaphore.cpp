@@ -48,7 +48,9 @@ int wait_in_task(sem_t* s, const asking& how) {
     turn.more = try_semaphore::more;
     // Without a courier nobody tells what a signal handler posts.
     if (is_shared(s) || lot::start_courier() != 0) turn.again = look_again;
-    switch (lot::take_turn(s, turn, how.manner("a POSIX semaphore", true))) {
+    // The kernel restarts no futex that has a time.
+    const auto signals = how.limit.until ? io::signal_rule::ends : io::signal_rule::restarts;
+    switch (lot::take_turn(s, turn, how.manner("a POSIX semaphore", signals))) {
         case io::outcome::timed_out:
             io::yield_on();  // a time that has passed has parked nobody
             return failed(ETIMEDOUT);

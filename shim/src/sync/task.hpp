@@ -51,8 +51,8 @@ struct asking {
     const void* from = nullptr;  // the caller's address: an allocator's own locks are waited for by the thread
     bool foreign = true;         // an interposed call: no exception may cross its caller
 
-    io::manner manner(const char* what, bool interruptible = false) const {
-        return {what, limit.as_deadline(), interruptible ? io::signal_rule::restarts : io::signal_rule::ignores, foreign, false};
+    io::manner manner(const char* what, io::signal_rule signals = io::signal_rule::ignores) const {
+        return {what, limit.as_deadline(), signals, foreign, false};
     }
 };
 
