@@ -95,12 +95,27 @@ run_end best_of_five(body run, const calls& c, ticker beside, const journal& nat
     return end;
 }
 
+// Unpatched calls go straight to libc, but that conditions stay weft's once somebody has waited for one in a task.
+const calls& native_calls() {
+#define WEFT_NATIVE(name) \
+    table.name = reinterpret_cast<decltype(table.name)>(weft::monkey::detail::original_of(reinterpret_cast<void*>(&::name)));
+    static const calls all = [] {
+        calls table = plain_calls();
+        WEFT_NATIVE(pthread_cond_wait)
+        WEFT_NATIVE(pthread_cond_timedwait)
+        WEFT_NATIVE(pthread_cond_clockwait)
+        return table;
+    }();
+#undef WEFT_NATIVE
+    return all;
+}
+
 run_end run_on_thread(body run) {
     run_end end;
     std::exception_ptr failure;
     std::thread{[&] {
         try {
-            run(plain_calls(), end.notes);
+            run(native_calls(), end.notes);
         } catch (...) {
             failure = std::current_exception();
         }

@@ -67,10 +67,12 @@ private:
         return standing::in_line;
     }
 
-    // What it was told is for the next, if it has not taken it, or not all of it.
+    // What it was told is for the next, if it has not taken it, or not all of it; and who has stood behind a strict one
+    // has perhaps not tried yet.
     void leave(holding& held, bool got_it) noexcept {
         take_out(b_, me_);
-        if (got_it ? mine_.more && mine_.more(mine_.with) : me_.summoned) summon_first(b_, address_, held);
+        const bool for_next = got_it ? mine_.more && mine_.more(mine_.with) : me_.summoned || me_.strict;
+        if (for_next) summon_first(b_, address_, held);
     }
 
     fiber_sleeper me_;

@@ -1,5 +1,6 @@
 // Conditions are replaced whole: libc's waits give the mutex back where nobody could see it. Tasks and threads stand in
 // one line; libc's own signal is for whoever waited before the area was patched.
+#include <atomic>
 #include <climits>
 
 #include <weft/shim/sync.hpp>
@@ -18,9 +19,14 @@ clockid_t clock_of(const pthread_cond_t* c) noexcept {
     return (c->__data.__wrefs & monotonic) != 0 ? CLOCK_MONOTONIC : CLOCK_REALTIME;
 }
 
+// Somebody has waited here other than by libc's own means, and may stand in a line: from now on all do.
+constinit std::atomic<bool> ours{false};
+
 int wait_natively(pthread_cond_t* c, pthread_mutex_t* m, const time_limit& limit) {
     const originals& libc = original();
-    return limit.until ? libc.pthread_cond_clockwait(c, m, limit.clock, limit.until) : libc.pthread_cond_wait(c, m);
+    const int result = limit.until ? libc.pthread_cond_clockwait(c, m, limit.clock, limit.until) : libc.pthread_cond_wait(c, m);
+    note_holder(m);
+    return result;
 }
 
 // What was meant for one who leaves goes to the next.
@@ -28,39 +34,47 @@ void pass_on(pthread_cond_t* c) noexcept {
     if (lot::awaken(c, 1, ~0u) == 0) original().pthread_cond_signal(c);
 }
 
-int wait_in_thread(pthread_cond_t* c, pthread_mutex_t* m, const time_limit& limit) {
+int relock_in_thread(pthread_mutex_t* m) noexcept {
+    const int error = original().pthread_mutex_lock(m);
+    note_holder(m);
+    return error;
+}
+
+int wait_in_thread(pthread_cond_t* c, pthread_mutex_t* m, const time_limit& limit, bool asks) {
     thread_sleeper me{c};
     lot::line_up(me);
-    if (const int error = unlock(m)) {
+    if (const int error = unlock(m, asks)) {
         if (!me.step_out()) pass_on(c);
         return error;
     }
     // Cancelling the thread unwinds it out of the wait.
-    struct at_end {
+    struct when_cancelled {
         pthread_cond_t* c;
         pthread_mutex_t* m;
         thread_sleeper& me;
         bool waits = true;
-        ~at_end() {
-            if (waits && !me.step_out()) pass_on(c);
-            original().pthread_mutex_lock(m);
+        ~when_cancelled() {
+            if (!waits) return;
+            if (!me.step_out()) pass_on(c);
+            relock_in_thread(m);
         }
-    } relocks{c, m, me};
+    } guard{c, m, me};
     const int result = me.wait(limit);
-    relocks.waits = false;
-    return result;
+    guard.waits = false;
+    const int error = relock_in_thread(m);
+    return error != 0 ? error : result;
 }
 
 int wait_in_task(pthread_cond_t* c, pthread_mutex_t* m, detail::thread& t, const asking& how) {
     const asking again{{}, how.from, how.foreign};
     if (t.unwinding) {
-        if (const int error = unlock(m)) return error;
+        if (const int error = unlock(m, true)) return error;
         lot::refuse("a pthread condition");
         return lock(m, t, again);
     }
     lot::fiber_sleeper me{c};
     lot::line_up(me);
-    if (const int error = unlock(m)) {
+    if (const int error = unlock(m, true)) {
         if (!lot::step_out(me)) {
             me.wait(how.manner("a pthread condition"));
             pass_on(c);
@@ -76,7 +90,9 @@ int wait_in_task(pthread_cond_t* c, pthread_mutex_t* m, detail::thread& t, const
     }
     const int error = lock(m, t, again);
     if (error != 0) return error;
-    return end == io::outcome::timed_out ? ETIMEDOUT : 0;
+    if (end != io::outcome::timed_out) return 0;
+    io::yield_on();  // a time that has passed has parked nobody
+    return ETIMEDOUT;
 }
 
 // A condition of several processes is signalled where nobody here sees it: a thread of its own waits, which may
@@ -100,16 +116,18 @@ int wait(pthread_cond_t* c, pthread_mutex_t* m, detail::thread* t, const asking&
     if (!how.limit.valid() || !how.limit.known_clock()) return EINVAL;
     const bool parks = t && may_park(*t);
     if (is_shared(c)) return parks && is_plain(m) ? wait_in_pool(c, m, how.limit) : wait_natively(c, m, how.limit);
-    return parks ? wait_in_task(c, m, *t, how) : wait_in_thread(c, m, how.limit);
+    if (!ours.load(std::memory_order_relaxed)) ours.store(true, std::memory_order_relaxed);
+    return parks ? wait_in_task(c, m, *t, how) : wait_in_thread(c, m, how.limit, t != nullptr);
 }
 
 int wait_from(pthread_cond_t* c, pthread_mutex_t* m, const asking& how) {
-    return on() ? wait(c, m, tasks_here(), how) : wait_natively(c, m, how.limit);
+    if (on()) return wait(c, m, tasks_here(), how);
+    // A task that has come to stand in the mutex's line would not be told by libc that it is given back.
+    return ours.load(std::memory_order_relaxed) ? wait(c, m, nullptr, how) : wait_natively(c, m, how.limit);
 }
 
 int wait_by_name(pthread_cond_t* c, pthread_mutex_t* m, const time_limit& limit) {
-    by_name();
-    return wait(c, m, tasks_here(), {limit, nullptr, false});
+    return wait(c, m, &tasks_by_name(), {limit, nullptr, false});
 }
 
 int signal(pthread_cond_t* c) noexcept {

@@ -11,11 +11,13 @@ enum class wants : std::uint8_t { read, write };
 
 pid_t writer_of(const pthread_rwlock_t* l) noexcept { return __atomic_load_n(&l->__data.__cur_writer, __ATOMIC_RELAXED); }
 bool is_shared(const pthread_rwlock_t* l) noexcept { return l->__data.__shared != 0; }
-void set_holder(pthread_rwlock_t* l, const detail::record* who) noexcept {
-    l->__data.__pad2 = reinterpret_cast<unsigned long>(who);
-}
+void set_holder(pthread_rwlock_t* l, unsigned long who) noexcept { l->__data.__pad2 = who; }
+// Not its address, which the next task may have; 0 is whoever took it before the thread had tasks: main.
+unsigned long mark_of(const detail::record& who) noexcept { return who.block->id + 1; }
 bool writes_already(const pthread_rwlock_t* l, const detail::thread& t) noexcept {
-    return writer_of(l) == thread_id() && l->__data.__pad2 == reinterpret_cast<unsigned long>(t.current);
+    if (writer_of(l) != thread_id()) return false;
+    const unsigned long holder = l->__data.__pad2;
+    return holder == 0 ? t.current == &t.main : holder == mark_of(*t.current);
 }
 
 int try_read(pthread_rwlock_t* l, detail::thread& t) noexcept {
@@ -26,7 +28,7 @@ int try_read(pthread_rwlock_t* l, detail::thread& t) noexcept {
 
 int try_write(pthread_rwlock_t* l, detail::thread& t) noexcept {
     const int result = original().pthread_rwlock_trywrlock(l);
-    if (result == 0) set_holder(l, t.current);
+    if (result == 0) set_holder(l, mark_of(*t.current));
     return result;
 }
 
@@ -61,14 +63,23 @@ int lock_natively(pthread_rwlock_t* l, const time_limit& limit) noexcept {
                  : libc.pthread_rwlock_clockwrlock(l, limit.clock, limit.until);
 }
 
+// Without parking.
+template <wants What>
+int lock_in_thread(pthread_rwlock_t* l, const time_limit& limit) noexcept {
+    if (lot::anybody(l)) [[unlikely]] lot::give_way(l);
+    const int result = lock_natively<What>(l, limit);
+    if (const detail::thread* const t = result == 0 ? tasks_here() : nullptr) {
+        if (What == wants::write) set_holder(l, mark_of(*t->current));
+        else ++t->current->shared_locks;
+    }
+    // Readers may have stood behind a writer that gives up.
+    if (result != 0 && What == wants::write) lot::summon_if_any(l);
+    return result;
+}
+
 template <wants What>
 [[gnu::noinline]] int lock_slowly(pthread_rwlock_t* l, detail::thread& t, const asking& how) {
-    if (!may_park(t) || in_allocator(how.from) || !how.limit.known_clock()) {
-        const int result = lock_natively<What>(l, how.limit);
-        if (result == 0 && What == wants::write) set_holder(l, t.current);
-        if (result == 0 && What == wants::read) ++t.current->shared_locks;
-        return result;
-    }
+    if (!may_park(t) || in_allocator(how.from) || !how.limit.known_clock()) return lock_in_thread<What>(l, how.limit);
     // Unlike a mutex's, libc looks at the time first.
     if (!how.limit.valid()) return EINVAL;
     if (writes_already(l, t)) return EDEADLK;
@@ -80,7 +91,9 @@ template <wants What>
     }
     if (is_shared(l)) turn.again = look_again;
     const char* const what = What == wants::read ? "a pthread rwlock, to read" : "a pthread rwlock, to write";
-    return lot::take_turn(l, turn, how.manner(what)) == io::outcome::ready ? mine.result : ETIMEDOUT;
+    if (lot::take_turn(l, turn, how.manner(what)) == io::outcome::ready) return mine.result;
+    io::yield_on();  // a time that has passed has parked nobody
+    return ETIMEDOUT;
 }
 
 template <wants What>
@@ -97,27 +110,30 @@ int lock_from(pthread_rwlock_t* l, const asking& how) {
     if (on()) {
         if (detail::thread* const t = tasks_here()) return lock<What>(l, *t, how);
     }
-    if (lot::anybody(l)) [[unlikely]] lot::give_way(l);
-    return lock_natively<What>(l, how.limit);
+    return lock_in_thread<What>(l, how.limit);
+}
+
+// Who tries again and again lets the holder run.
+template <wants What>
+int trylock(pthread_rwlock_t* l, detail::thread* t, bool parks, const void* from) {
+    if (!t) return What == wants::read ? original().pthread_rwlock_tryrdlock(l) : original().pthread_rwlock_trywrlock(l);
+    const int result = try_for<What>(l, *t);
+    if (result == EBUSY && parks && !in_allocator(from)) io::spent_turn();
+    return result;
 }
 
 template <wants What>
-int trylock(pthread_rwlock_t* l, bool counts) noexcept {
-    if (counts) {
-        if (detail::thread* const t = tasks_here()) return try_for<What>(l, *t);
-    }
-    return What == wants::read ? original().pthread_rwlock_tryrdlock(l) : original().pthread_rwlock_trywrlock(l);
+int trylock_by_name(pthread_rwlock_t* l) {
+    return trylock<What>(l, &tasks_by_name(), true, nullptr);
 }
-
 template <wants What>
 int lock_by_name(pthread_rwlock_t* l, const time_limit& limit) {
-    detail::thread* const t = by_name();
-    return t ? lock<What>(l, *t, {limit, nullptr, false}) : lock_natively<What>(l, limit);
+    return lock<What>(l, tasks_by_name(), {limit, nullptr, false});
 }
 
 int unlock(pthread_rwlock_t* l) noexcept {
     if (detail::thread* const t = tasks_here()) {
-        if (writer_of(l) == thread_id()) set_holder(l, nullptr);
+        if (writer_of(l) == thread_id()) set_holder(l, 0);
         else if (t->current->shared_locks > 0) --t->current->shared_locks;
     }
     const int result = original().pthread_rwlock_unlock(l);
@@ -137,7 +153,7 @@ WEFT_INTERPOSED(int, pthread_rwlock_rdlock, (pthread_rwlock_t* l)) {
     return sync::lock_from<wants::read>(l, {{}, WEFT_HERE});
 }
 WEFT_INTERPOSED(int, pthread_rwlock_tryrdlock, (pthread_rwlock_t* l)) {
-    return sync::trylock<wants::read>(l, sync::on());
+    return sync::trylock<wants::read>(l, sync::tasks_here(), sync::on(), WEFT_HERE);
 }
 WEFT_INTERPOSED(int, pthread_rwlock_timedrdlock, (pthread_rwlock_t* l, const timespec* until)) {
     return sync::lock_from<wants::read>(l, {{CLOCK_REALTIME, until}, WEFT_HERE});
@@ -149,7 +165,7 @@ WEFT_INTERPOSED(int, pthread_rwlock_wrlock, (pthread_rwlock_t* l)) {
     return sync::lock_from<wants::write>(l, {{}, WEFT_HERE});
 }
 WEFT_INTERPOSED(int, pthread_rwlock_trywrlock, (pthread_rwlock_t* l)) {
-    return sync::trylock<wants::write>(l, sync::on());
+    return sync::trylock<wants::write>(l, sync::tasks_here(), sync::on(), WEFT_HERE);
 }
 WEFT_INTERPOSED(int, pthread_rwlock_timedwrlock, (pthread_rwlock_t* l, const timespec* until)) {
     return sync::lock_from<wants::write>(l, {{CLOCK_REALTIME, until}, WEFT_HERE});
@@ -162,7 +178,7 @@ WEFT_INTERPOSED(int, pthread_rwlock_unlock, (pthread_rwlock_t* l)) { return sync
 namespace weft::shim {
 
 int pthread_rwlock_rdlock(pthread_rwlock_t* l) { return sync::lock_by_name<wants::read>(l, {}); }
-int pthread_rwlock_tryrdlock(pthread_rwlock_t* l) { return sync::trylock<wants::read>(l, true); }
+int pthread_rwlock_tryrdlock(pthread_rwlock_t* l) { return sync::trylock_by_name<wants::read>(l); }
 int pthread_rwlock_timedrdlock(pthread_rwlock_t* l, const timespec* until) {
     return sync::lock_by_name<wants::read>(l, {CLOCK_REALTIME, until});
 }
@@ -170,7 +186,7 @@ int pthread_rwlock_clockrdlock(pthread_rwlock_t* l, clockid_t clock, const times
     return sync::lock_by_name<wants::read>(l, {clock, until});
 }
 int pthread_rwlock_wrlock(pthread_rwlock_t* l) { return sync::lock_by_name<wants::write>(l, {}); }
-int pthread_rwlock_trywrlock(pthread_rwlock_t* l) { return sync::trylock<wants::write>(l, true); }
+int pthread_rwlock_trywrlock(pthread_rwlock_t* l) { return sync::trylock_by_name<wants::write>(l); }
 int pthread_rwlock_timedwrlock(pthread_rwlock_t* l, const timespec* until) {
     return sync::lock_by_name<wants::write>(l, {CLOCK_REALTIME, until});
 }

@@ -43,14 +43,17 @@ int wait_natively(sem_t* s, const time_limit& limit) {
 
 int wait_in_task(sem_t* s, const asking& how) {
     const int before = errno;
-    if (!how.limit.known_clock() || !how.limit.valid()) return failed(EINVAL);
     try_semaphore mine{s};
     lot::turn turn{try_semaphore::once, &mine};
     turn.more = try_semaphore::more;
     // Without a courier nobody tells what a signal handler posts.
     if (is_shared(s) || lot::start_courier() != 0) turn.again = look_again;
-    switch (lot::take_turn(s, turn, how.manner("a POSIX semaphore", true))) {
-        case io::outcome::timed_out: return failed(ETIMEDOUT);
+    // The kernel restarts no futex that has a time.
+    const auto signals = how.limit.until ? io::signal_rule::ends : io::signal_rule::restarts;
+    switch (lot::take_turn(s, turn, how.manner("a POSIX semaphore", signals))) {
+        case io::outcome::timed_out:
+            io::yield_on();  // a time that has passed has parked nobody
+            return failed(ETIMEDOUT);
         case io::outcome::interrupted: return failed(EINTR);
         default: break;
     }
@@ -60,7 +63,11 @@ int wait_in_task(sem_t* s, const asking& how) {
 }
 
 int wait(sem_t* s, detail::thread* t, const asking& how) {
-    if (!t || !may_park(*t) || in_allocator(how.from)) return wait_natively(s, how.limit);
+    if (!t || !may_park(*t) || in_allocator(how.from)) {
+        if (!t && lot::anybody(s)) [[unlikely]] lot::give_way(s);
+        return wait_natively(s, how.limit);
+    }
+    if (!how.limit.known_clock() || !how.limit.valid()) return failed(EINVAL);
     if (!lot::anybody(s)) {
         const int before = errno;
         if (::sem_trywait(s) == 0) return 0;
@@ -71,7 +78,7 @@ int wait(sem_t* s, detail::thread* t, const asking& how) {
 }
 
 int wait_from(sem_t* s, const asking& how) { return wait(s, on() ? tasks_here() : nullptr, how); }
-int wait_by_name(sem_t* s, const time_limit& limit) { return wait(s, by_name(), {limit, nullptr, false}); }
+int wait_by_name(sem_t* s, const time_limit& limit) { return wait(s, &tasks_by_name(), {limit, nullptr, false}); }
 
 int post(sem_t* s) noexcept {
     const int result = original().sem_post(s);

@@ -55,6 +55,7 @@ timespec clock_now(clockid_t clock) noexcept {
 
 deadline time_limit::as_deadline() const {
     if (!until) return deadline::never();
+    if (is_before_all_time()) return deadline::past();
     const timespec now = clock_now(clock);
     constexpr std::int64_t sane = std::int64_t{1} << 32;  // seconds
     const std::int64_t seconds = until->tv_sec - now.tv_sec;
@@ -81,10 +82,14 @@ void find_allocator() noexcept {
     allocator_end.store(found.end, std::memory_order_relaxed);
 }
 
-detail::thread* by_name() {
+detail::thread& tasks_by_name() {
     io::in_native_scope();  // gives the thread a hub
-    detail::thread* const t = tasks_here();
-    return may_park(*t) ? t : nullptr;
+    return *tasks_here();
+}
+
+detail::thread* by_name() {
+    detail::thread& t = tasks_by_name();
+    return may_park(t) ? &t : nullptr;
 }
 
 }  // namespace weft::shim::sync

@@ -40,6 +40,7 @@ struct time_limit {
     const timespec* until = nullptr;
 
     bool valid() const noexcept { return !until || (until->tv_nsec >= 0 && until->tv_nsec < 1'000'000'000); }
+    bool is_before_all_time() const noexcept { return until && until->tv_sec < 0; }
     bool known_clock() const noexcept { return clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC; }
     deadline as_deadline() const;
 };
@@ -50,8 +51,8 @@ struct asking {
     const void* from = nullptr;  // the caller's address: an allocator's own locks are waited for by the thread
     bool foreign = true;         // an interposed call: no exception may cross its caller
 
-    io::manner manner(const char* what, bool interruptible = false) const {
-        return {what, limit.as_deadline(), interruptible ? io::signal_rule::restarts : io::signal_rule::ignores, foreign, false};
+    io::manner manner(const char* what, io::signal_rule signals = io::signal_rule::ignores) const {
+        return {what, limit.as_deadline(), signals, foreign, false};
     }
 };
 
@@ -67,5 +68,7 @@ void find_allocator() noexcept;
 
 /// For weft::shim: gives the thread its tasks. @returns them, or null where the call is to be libc's
 detail::thread* by_name();
+/// The same for calls that ask themselves whether they may park.
+detail::thread& tasks_by_name();
 
 }  // namespace weft::shim::sync

@@ -21,10 +21,13 @@ struct thread_sleeper final : lot::sleeper {
     /// @returns 0 or ETIMEDOUT
     int wait(const time_limit& limit) {
         const originals& libc = original();
+        const int before = errno;
         for (;;) {
             const int end = limit.until ? libc.sem_clockwait(&woken_, limit.clock, limit.until) : libc.sem_wait(&woken_);
+            const bool late = end != 0 && errno != EINTR;
+            errno = before;
             if (end == 0) break;
-            if (errno != EINTR) return step_out() ? ETIMEDOUT : 0;
+            if (late) return step_out() ? ETIMEDOUT : 0;
         }
         // Whoever woke this one may still hold the bucket's lock, and touches it until then.
         step_out();

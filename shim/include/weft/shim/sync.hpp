@@ -49,7 +49,7 @@ WEFT_API int pthread_rwlock_timedwrlock(pthread_rwlock_t* lock, const timespec* 
 WEFT_API int pthread_rwlock_clockwrlock(pthread_rwlock_t* lock, clockid_t clock, const timespec* until);
 WEFT_API int pthread_rwlock_unlock(pthread_rwlock_t* lock);
 
-/// Ended with EINTR as signal(7) has it.
+/// Ended with EINTR by signal handlers, those with a time also by one with SA_RESTART.
 WEFT_API int sem_wait(sem_t* semaphore);
 WEFT_API int sem_timedwait(sem_t* semaphore, const timespec* until);
 WEFT_API int sem_clockwait(sem_t* semaphore, clockid_t clock, const timespec* until);
