@@ -38,7 +38,7 @@ inline constexpr kernel_call kernel_calls[] = {
     {"timerfd_create", SYS_timerfd_create}, {"eventfd", SYS_eventfd2}, {"epoll_create1", SYS_epoll_create1},
     {"nanosleep", SYS_nanosleep}, {"clock_nanosleep", SYS_clock_nanosleep}, {"sched_yield", SYS_sched_yield},
 #if defined(__x86_64__)  // aarch64 has no such call of the kernel's
-    {"open", SYS_open}, {"open64", SYS_open}, {"pipe", SYS_pipe}, {"dup2", SYS_dup2}, {"poll", SYS_poll},
+    {"pipe", SYS_pipe}, {"dup2", SYS_dup2}, {"poll", SYS_poll},
     {"epoll_wait", SYS_epoll_wait},
 #endif
 };

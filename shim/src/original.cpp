@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 
 #include "base/sys.hpp"
@@ -43,7 +44,6 @@ namespace {
 #define WEFT_CALL(area, result, name, parameters, ...) row_of_##name,
 enum row : std::size_t {
 #include "../calls.def"
-    row_count
 };
 #undef WEFT_CALL
 
@@ -68,6 +68,7 @@ R in_between(Parameters... arguments) noexcept {
     if constexpr (name == "pthread_mutex_lock") return early::mutex_lock(arguments...);
     else if constexpr (name == "pthread_mutex_trylock") return early::mutex_trylock(arguments...);
     else if constexpr (name == "pthread_mutex_unlock") return early::mutex_unlock(arguments...);
+    else if constexpr (name == "open" || name == "open64") return early::by_kernel<R, how>(SYS_openat, AT_FDCWD, arguments...);
     else if constexpr (name == "syscall") return early::by_kernel<R, how>(arguments...);
     else if constexpr (number != early::no_number) return early::by_kernel<R, how>(number, arguments...);
     else return missing<Row, R>(arguments...);
@@ -130,7 +131,7 @@ constinit originals original_calls{
 
 #define WEFT_CALL(area, result, name, parameters, ...) \
     {#area, #name, reinterpret_cast<void*>(&weft_interposed_##name), reinterpret_cast<void**>(&original_calls.name)},
-const call_row call_rows[] = {
+const call_row call_rows[call_count + 1] = {
 #include "../calls.def"
     {nullptr, nullptr, nullptr, nullptr}};
 #undef WEFT_CALL
@@ -147,16 +148,16 @@ bool find_originals() noexcept {
     searching = true;
     const int error = errno;
     // Nobody waits for another's search, which takes the loader's lock.
-    void* seen[row_count];
+    void* seen[call_count];
     bool all = true;
-    for (std::size_t i = 0; i < row_count; ++i) {
+    for (std::size_t i = 0; i < call_count; ++i) {
         seen[i] = look_up(call_rows[i]);
         all = all && seen[i];
     }
     if (!all) dlerror();  // the program is not to find our misses there
     int expected = unknown;
     if (progress.compare_exchange_strong(expected, filling, std::memory_order_acquire)) {
-        for (std::size_t i = 0; i < row_count; ++i)
+        for (std::size_t i = 0; i < call_count; ++i)
             __atomic_store_n(call_rows[i].original, seen[i] ? seen[i] : nothing_for[i](), __ATOMIC_RELAXED);
         sys::call(SYS_mprotect, sys::word(&original_calls), sizeof original_calls, PROT_READ);
         progress.store(found, std::memory_order_release);
