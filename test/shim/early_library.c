@@ -18,7 +18,15 @@ static void expect(int right) {
     if (!right) ++wrong;
 }
 
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t key;
+
+static void make_key(void) { expect(pthread_key_create(&key, NULL) == 0); }
+
 static void call_everything(void) {
+    expect(pthread_once(&once, make_key) == 0);
+    expect(pthread_setspecific(key, &key) == 0);
+    expect(pthread_getspecific(key) == &key);
     expect(pthread_mutex_lock(&lock) == 0);
     expect(pthread_mutex_trylock(&lock) == EBUSY);
     int fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
