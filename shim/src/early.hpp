@@ -15,10 +15,14 @@
 
 namespace weft::shim::early {
 
-/// libc's own, under names that nobody interposes.
+/// libc's own, under names that nobody interposes. The rest is what allocators keep their threads' data by.
 int mutex_lock(pthread_mutex_t* mutex) noexcept;
 int mutex_trylock(pthread_mutex_t* mutex) noexcept;
 int mutex_unlock(pthread_mutex_t* mutex) noexcept;
+int once(pthread_once_t* control, void (*function)());
+int key_create(pthread_key_t* key, void (*destructor)(void*)) noexcept;
+void* getspecific(pthread_key_t key) noexcept;
+int setspecific(pthread_key_t key, const void* value) noexcept;
 
 /// A call whose parameters are the kernel's.
 struct kernel_call {
@@ -38,23 +42,23 @@ inline constexpr kernel_call kernel_calls[] = {
     {"timerfd_create", SYS_timerfd_create}, {"eventfd", SYS_eventfd2}, {"epoll_create1", SYS_epoll_create1},
     {"nanosleep", SYS_nanosleep}, {"clock_nanosleep", SYS_clock_nanosleep}, {"sched_yield", SYS_sched_yield},
 #if defined(__x86_64__)  // aarch64 has no such call of the kernel's
-    {"open", SYS_open}, {"open64", SYS_open}, {"pipe", SYS_pipe}, {"dup2", SYS_dup2}, {"poll", SYS_poll},
+    {"pipe", SYS_pipe}, {"dup2", SYS_dup2}, {"poll", SYS_poll},
     {"epoll_wait", SYS_epoll_wait},
 #endif
 };
 
-consteval long number_of(std::string_view name) {
+constexpr long number_of(std::string_view name) {
     for (const kernel_call& call : kernel_calls)
         if (call.name == name) return call.number;
     return no_number;
 }
 
 /// Calls that return an error's number, and leave errno alone.
-consteval bool returns_error(std::string_view name) {
+constexpr bool returns_error(std::string_view name) {
     return name.starts_with("pthread_") || name.starts_with("posix_") || name == "clock_nanosleep";
 }
 /// C11's, which return one of its own five numbers.
-consteval bool returns_status(std::string_view name) {
+constexpr bool returns_status(std::string_view name) {
     return name.starts_with("mtx_") || name.starts_with("cnd_");
 }
 
@@ -66,7 +70,7 @@ long word_of(T value) noexcept {
 
 /// How a call tells of a failure.
 enum class tells : std::uint8_t { by_errno, by_error, by_status, by_lookup };
-consteval tells manner_of(std::string_view name) {
+constexpr tells manner_of(std::string_view name) {
     if (returns_error(name)) return tells::by_error;
     if (returns_status(name)) return tells::by_status;
     return name == "getaddrinfo" || name == "getnameinfo" ? tells::by_lookup : tells::by_errno;

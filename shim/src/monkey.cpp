@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "base/check.hpp"
 #include "base/copies.hpp"
 #include "gate.hpp"
 #include "original.hpp"
@@ -42,7 +43,11 @@ bool patch(std::initializer_list<area> which) {
     // Of two copies the younger has said so when it was loaded.
     for (const auto part : {weft::detail::part::library, weft::detail::part::shim})
         if (!weft::detail::only_copy(part, nullptr, false)) return false;
-    if (!shim::calls_arrive()) return false;
+    if (!shim::calls_arrive()) {
+        weft::detail::warn("patch_all(): calls go past libweft-shim to libc and could not be redirected; link it before "
+                           "libc, as `pkg-config --libs weft-shim` does, or preload it. Nothing is patched");
+        return false;
+    }
     shim::sync::find_allocator();
     for (const area a : which) shim::patched[static_cast<int>(a)].store(true, std::memory_order_relaxed);
     return true;

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 
 #include "base/sys.hpp"
@@ -24,9 +25,17 @@
 extern "C" int weft_libc_mutex_lock(pthread_mutex_t* mutex) noexcept;
 extern "C" int weft_libc_mutex_trylock(pthread_mutex_t* mutex) noexcept;
 extern "C" int weft_libc_mutex_unlock(pthread_mutex_t* mutex) noexcept;
+extern "C" int weft_libc_once(pthread_once_t* control, void (*function)());
+extern "C" int weft_libc_key_create(pthread_key_t* key, void (*destructor)(void*)) noexcept;
+extern "C" void* weft_libc_getspecific(pthread_key_t key) noexcept;
+extern "C" int weft_libc_setspecific(pthread_key_t key, const void* value) noexcept;
 asm(".symver weft_libc_mutex_lock, __pthread_mutex_lock@" WEFT_OLDEST);
 asm(".symver weft_libc_mutex_trylock, __pthread_mutex_trylock@" WEFT_OLDEST);
 asm(".symver weft_libc_mutex_unlock, __pthread_mutex_unlock@" WEFT_OLDEST);
+asm(".symver weft_libc_once, __pthread_once@" WEFT_OLDEST);
+asm(".symver weft_libc_key_create, __pthread_key_create@" WEFT_OLDEST);
+asm(".symver weft_libc_getspecific, __pthread_getspecific@" WEFT_OLDEST);
+asm(".symver weft_libc_setspecific, __pthread_setspecific@" WEFT_OLDEST);
 
 namespace weft::shim {
 
@@ -36,6 +45,10 @@ namespace early {
 int mutex_lock(pthread_mutex_t* mutex) noexcept { return weft_libc_mutex_lock(mutex); }
 int mutex_trylock(pthread_mutex_t* mutex) noexcept { return weft_libc_mutex_trylock(mutex); }
 int mutex_unlock(pthread_mutex_t* mutex) noexcept { return weft_libc_mutex_unlock(mutex); }
+int once(pthread_once_t* control, void (*function)()) { return weft_libc_once(control, function); }
+int key_create(pthread_key_t* key, void (*destructor)(void*)) noexcept { return weft_libc_key_create(key, destructor); }
+void* getspecific(pthread_key_t key) noexcept { return weft_libc_getspecific(key); }
+int setspecific(pthread_key_t key, const void* value) noexcept { return weft_libc_setspecific(key, value); }
 }  // namespace early
 
 namespace {
@@ -43,7 +56,6 @@ namespace {
 #define WEFT_CALL(area, result, name, parameters, ...) row_of_##name,
 enum row : std::size_t {
 #include "../calls.def"
-    row_count
 };
 #undef WEFT_CALL
 
@@ -61,13 +73,18 @@ R missing(Parameters...) noexcept {
 
 /// The call in the middle of the search.
 template <row Row, class R, class... Parameters>
-R in_between(Parameters... arguments) noexcept {
+R in_between(Parameters... arguments) {
     constexpr std::string_view name = names[Row];
     constexpr long number = early::number_of(name);
     constexpr early::tells how = early::manner_of(name);
     if constexpr (name == "pthread_mutex_lock") return early::mutex_lock(arguments...);
     else if constexpr (name == "pthread_mutex_trylock") return early::mutex_trylock(arguments...);
     else if constexpr (name == "pthread_mutex_unlock") return early::mutex_unlock(arguments...);
+    else if constexpr (name == "pthread_once") return early::once(arguments...);
+    else if constexpr (name == "pthread_key_create") return early::key_create(arguments...);
+    else if constexpr (name == "pthread_getspecific") return early::getspecific(arguments...);
+    else if constexpr (name == "pthread_setspecific") return early::setspecific(arguments...);
+    else if constexpr (name == "open" || name == "open64") return early::by_kernel<R, how>(SYS_openat, AT_FDCWD, arguments...);
     else if constexpr (name == "syscall") return early::by_kernel<R, how>(arguments...);
     else if constexpr (number != early::no_number) return early::by_kernel<R, how>(number, arguments...);
     else return missing<Row, R>(arguments...);
@@ -130,7 +147,7 @@ constinit originals original_calls{
 
 #define WEFT_CALL(area, result, name, parameters, ...) \
     {#area, #name, reinterpret_cast<void*>(&weft_interposed_##name), reinterpret_cast<void**>(&original_calls.name)},
-const call_row call_rows[] = {
+const call_row call_rows[call_count + 1] = {
 #include "../calls.def"
     {nullptr, nullptr, nullptr, nullptr}};
 #undef WEFT_CALL
@@ -147,16 +164,16 @@ bool find_originals() noexcept {
     searching = true;
     const int error = errno;
     // Nobody waits for another's search, which takes the loader's lock.
-    void* seen[row_count];
+    void* seen[call_count];
     bool all = true;
-    for (std::size_t i = 0; i < row_count; ++i) {
+    for (std::size_t i = 0; i < call_count; ++i) {
         seen[i] = look_up(call_rows[i]);
         all = all && seen[i];
     }
     if (!all) dlerror();  // the program is not to find our misses there
     int expected = unknown;
     if (progress.compare_exchange_strong(expected, filling, std::memory_order_acquire)) {
-        for (std::size_t i = 0; i < row_count; ++i)
+        for (std::size_t i = 0; i < call_count; ++i)
             __atomic_store_n(call_rows[i].original, seen[i] ? seen[i] : nothing_for[i](), __ATOMIC_RELAXED);
         sys::call(SYS_mprotect, sys::word(&original_calls), sizeof original_calls, PROT_READ);
         progress.store(found, std::memory_order_release);

@@ -36,8 +36,14 @@ struct call_row {
     void** original;   // in original_calls
 };
 
+#define WEFT_CALL(...) +1
+inline constexpr std::size_t call_count = 0
+#include "../calls.def"
+    ;
+#undef WEFT_CALL
+
 /// All rows, ended by one with a null name.
-extern const call_row call_rows[];
+extern const call_row call_rows[call_count + 1];
 
 /// What the name means to the program's other modules: ours, if the shim stands before libc.
 void* seen_by_program(const char* name) noexcept;

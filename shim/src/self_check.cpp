@@ -1,12 +1,13 @@
 #include "self_check.hpp"
 
+#include <atomic>
 #include <cstring>
 
 #include <elf.h>
 #include <link.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 
-#include "base/check.hpp"
 #include "base/sys.hpp"
 #include "original.hpp"
 
@@ -28,10 +29,14 @@ struct module_tables {
     const ElfW(Sym)* symbols = nullptr;
     const ElfW(Rela)* relocations[2] = {nullptr, nullptr};  // of data and of calls
     std::size_t sizes[2] = {0, 0};
+    ElfW(Addr) guarded = 0;  // what the loader makes read-only after relocation: from here, this much
+    std::size_t guarded_size = 0;
 };
 
 struct search {
     bool repair;
+    // Before the search, since dlsym takes a lock that is not to be waited for under the loader's other one.
+    const bool* in_front;         // of each call: the program's modules find ours
     const char* stuck = nullptr;  // a module whose slot could not be written
     std::size_t unbound = 0;      // slots that lead past us
 };
@@ -46,6 +51,10 @@ module_tables tables_of(const dl_phdr_info& info) noexcept {
     module_tables t;
     t.base = info.dlpi_addr;
     for (int i = 0; i < info.dlpi_phnum; ++i) {
+        if (info.dlpi_phdr[i].p_type == PT_GNU_RELRO) {
+            t.guarded = t.base + info.dlpi_phdr[i].p_vaddr;
+            t.guarded_size = info.dlpi_phdr[i].p_memsz;
+        }
         if (info.dlpi_phdr[i].p_type != PT_DYNAMIC) continue;
         const auto* entry = reinterpret_cast<const ElfW(Dyn)*>(t.base + info.dlpi_phdr[i].p_vaddr);
         for (; entry->d_tag != DT_NULL; ++entry) {
@@ -80,13 +89,15 @@ const call_row* row_named(const char* name) noexcept {
     return nullptr;
 }
 
-// The slot may lie in what the loader has made read-only after relocation.
-bool write_slot(void** slot, void* value) noexcept {
-    constexpr std::uintptr_t page = 4096;
-    const auto start = reinterpret_cast<std::uintptr_t>(slot) / page * page;
-    const long size = page;
-    if (sys::call(SYS_mprotect, static_cast<long>(start), size, PROT_READ | PROT_WRITE) < 0) return false;
+// Whoever iterates over the modules holds a lock of the loader's, so nobody else changes protections here meanwhile.
+bool write_slot(const module_tables& t, void** slot, void* value) noexcept {
+    const auto at = reinterpret_cast<ElfW(Addr)>(slot);
+    const bool guarded = at - t.guarded < t.guarded_size;
+    const auto page = static_cast<std::uintptr_t>(getauxval(AT_PAGESZ));
+    const long start = static_cast<long>(at / page * page), size = static_cast<long>(page);
+    if (guarded && sys::call(SYS_mprotect, start, size, PROT_READ | PROT_WRITE) < 0) return false;
     __atomic_store_n(slot, value, __ATOMIC_RELEASE);
+    if (guarded) sys::call(SYS_mprotect, start, size, PROT_READ);
     return true;
 }
 
@@ -100,11 +111,10 @@ void look_at_slot(search& s, const module_tables& t, const ElfW(Rela)& r, const 
     auto** slot = reinterpret_cast<void**>(t.base + r.r_offset);
     void* const bound = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
     if (bound == row->interposed) return;
-    // Not bound yet, and bound to us when it is: lazy binding looks the name up in the global order.
+    // Perhaps not bound yet. The name would be looked up in the global order, or in the module's own (RTLD_DEEPBIND).
     const bool lazy = type == jump_slot && bound != *row->original;
-    if (lazy && seen_by_program(row->name) == row->interposed) return;
-    ++s.unbound;
-    if (s.repair && !write_slot(slot, row->interposed)) s.stuck = module;
+    if (!lazy || !s.in_front[row - call_rows]) ++s.unbound;
+    if (s.repair && !write_slot(t, slot, row->interposed)) s.stuck = module;
 }
 
 int look_at_module(dl_phdr_info* info, std::size_t, void* p) noexcept {
@@ -119,19 +129,27 @@ int look_at_module(dl_phdr_info* info, std::size_t, void* p) noexcept {
     return 0;
 }
 
+constinit std::atomic<bool> before_libc{false};
+
 }  // namespace
+
+bool stands_before_libc() noexcept { return before_libc.load(std::memory_order_relaxed); }
 
 bool calls_arrive() noexcept {
     find_originals();
-    search repaired{true};
+    bool in_front[call_count];
+    bool all = true;
+    for (std::size_t i = 0; i < call_count; ++i) {
+        in_front[i] = seen_by_program(call_rows[i].name) == call_rows[i].interposed;
+        all = all && in_front[i];
+    }
+    before_libc.store(all, std::memory_order_relaxed);
+    search repaired{true, in_front};
     dl_iterate_phdr(look_at_module, &repaired);
     if (repaired.unbound == 0) return true;
-    search again{false};
+    search again{false, in_front};
     dl_iterate_phdr(look_at_module, &again);
-    if (!repaired.stuck && again.unbound == 0) return true;
-    detail::warn("patch_all(): calls go past libweft-shim to libc and could not be redirected; link it before libc, "
-                 "as `pkg-config --libs weft-shim` does, or preload it. Nothing is patched");
-    return false;
+    return !repaired.stuck && again.unbound == 0;
 }
 
 }  // namespace weft::shim

@@ -112,6 +112,17 @@ def check_plain_calls(copy):
     has_to_work(copy.link("plain_calls", objects, *copy.flags("--libs", "weft-shim")), copy.library_path)
 
 
+def check_static(copy):
+    """weft-shim-static: the same in a program that no library is loaded for. Where it is not built there is no module."""
+    if not (copy.pc_folder / "weft-shim-static.pc").exists():
+        return
+    objects = copy.compile("plain_calls.cpp", "weft-shim-static")
+    program = copy.link("static", objects, *copy.flags("--libs", "weft-shim-static"))
+    if needed(program):
+        raise Failed(f"a static program needs {needed(program)}")
+    has_to_work(program, "/nowhere")
+
+
 def check_kept_unnamed(copy):
     """A program that names nothing of the shim keeps it under --as-needed, before libc."""
     source = copy.scratch / "empty.cpp"
@@ -173,7 +184,7 @@ def strangers(exported, calls):
 
 def check_exports(copy, calls_def):
     """The libraries export weft's names and the interposed calls, nothing else."""
-    calls = set(re.findall(r"^WEFT_(?:CALL|KEEP)\(\w+, [^,]+, (\w+),", calls_def.read_text(), re.MULTILINE))
+    calls = set(re.findall(r"^WEFT_(?:CALL|KEEP|OWN)\(\w+, [^,]+, (\w+),", calls_def.read_text(), re.MULTILINE))
     for name, allowed in (("weft", set()), ("weft-shim", calls)):
         table = call("nm", "-D", "--defined-only", "--format=posix", copy.library_path / f"lib{name}.so.0")
         exported = [(kind, symbol) for symbol, kind in (line.split()[:2] for line in table.splitlines())]
@@ -221,6 +232,7 @@ def installed(scratch, source_root, build_root, meson, compiler):
     copy = installed_copy(scratch, build_root, meson, compiler)
     yield check_library_alone, [copy]
     yield check_plain_calls, [copy]
+    yield check_static, [copy]
     yield check_kept_unnamed, [copy]
     yield check_quiet_library, [copy]
     yield check_quiet_library_and_shim, [copy]

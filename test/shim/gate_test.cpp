@@ -13,7 +13,6 @@
 
 #include "shim/differential.hpp"
 #include "shim/sockets.hpp"
-#include "support/sanitizers.hpp"
 
 using namespace std::chrono_literals;
 using weft::monkey::area;
@@ -161,18 +160,4 @@ HUB_TEST("a descriptor of before the patch is served, and a task parked at an un
     CHECK(::write(s[1], "x", 1) == 1);
     CHECK(reader.join(1s));
     CHECK(got == 1);
-}
-
-HUB_TEST("a module that looks into libc first is reached by a second patch_all") {
-    // Sanitizers refuse RTLD_DEEPBIND, which their own interceptors do not survive.
-    if (test::under_asan || test::under_tsan) return;
-    const test::patched now;
-    void* const module = ::dlopen(WEFT_DEEP_MODULE, RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
-    REQUIRE_MESSAGE(module != nullptr, ::dlerror());
-    const auto nap = reinterpret_cast<int (*)()>(::dlsym(module, "deep_nap"));
-    REQUIRE((nap != nullptr));
-    CHECK_FALSE(parks([&] { CHECK(nap() == 0); }));
-    CHECK(weft::monkey::patch_all());
-    CHECK(parks([&] { CHECK(nap() == 0); }));
-    ::dlclose(module);
 }

@@ -4,6 +4,10 @@
 /// Defined in libweft-shim, which must stand before libc in the order of libraries: use the Meson dependency
 /// or the pkg-config module `weft-shim`, which see to that. From then on every call in the table of the shim's
 /// README goes through weft, and straight on to libc until its area is patched.
+///
+/// A program that is not linked with it can have it preloaded: LD_PRELOAD=libweft-shim.so. WEFT_PATCH=all in the
+/// environment, or a list of areas between commas, then patches before main. Fully static programs: the pkg-config module
+/// `weft-shim-static`.
 #pragma once
 
 #include <initializer_list>
@@ -33,8 +37,8 @@ enum class area : unsigned char {
 ///
 /// Threads:  any; holds for the whole process.
 /// @returns  true if calls really arrive here. Otherwise one line on standard error says what is wrong, and
-///           nothing is patched. Call it again after a dlopen() with RTLD_DEEPBIND: it then reaches that
-///           module, too.
+///           nothing is patched; two copies of weft in the process got their line when the second was loaded.
+///           Call it again after a dlopen() by a bare name with RTLD_DEEPBIND: it then reaches that module, too.
 /// gevent: gevent.monkey.patch_all
 WEFT_API bool patch_all();
 
