@@ -87,6 +87,10 @@ deadline patience_of(const io::attempt& seen, io::direction way);
 /// Whether the call may park: O_NONBLOCK is clear. Learns the time-outs of a socket, too.
 bool blocks(int fd, const io::attempt& seen) noexcept;
 
+/// A look with poll(2) that does not wait: the descriptor has one of these events, or an error. A signal that comes just
+/// then ends even such a poll with EINTR, which says nothing.
+bool ready_now(int fd, short events) noexcept;
+
 /// A POSIX time span as a deadline; the span is valid.
 deadline after(const timespec& span);
 bool valid(const timespec& span) noexcept;

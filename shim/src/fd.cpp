@@ -28,8 +28,7 @@ bool wrong_way(int fd, int unwanted) noexcept {
 // For what has no try of its own: looks, and calls only if that will not wait.
 template <class Call>
 ssize_t look_then(int fd, short event, int unwanted, Call call) {
-    pollfd look{fd, event, 0};
-    if (original().poll(&look, 1, 0) != 0 || wrong_way(fd, unwanted)) return call();
+    if (ready_now(fd, event) || wrong_way(fd, unwanted)) return call();
     errno = EAGAIN;
     return -1;
 }

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shim/faults.hpp"
+
 extern "C" [[gnu::weak]] void* weft_late_functions[];
 
 namespace test {
@@ -141,6 +143,7 @@ void journal::bytes(std::string what, const void* data, std::size_t size) {
 }
 
 void compare(body run, ticker beside) {
+    faults::begin();
     const run_end native = run_on_thread(run);
     // By name there is one way only, however the library has come into the process.
     const run_end named = reached_late() ? native : best_of_five(run, named_calls(), beside, native.notes);

@@ -1,13 +1,16 @@
 // The interposed call that a fiber is in, where somebody counts or watches them.  Floor: fiber.
 #pragma once
 
-#include <weft/deadline.hpp>
+#include <chrono>
+
 #include <weft/detail/export.hpp>
 
 namespace weft::detail {
 
 /// Part of the fiber's record and not of the call's frame: a handler may leave a call by longjmp().
 struct call_note {
+    using clock = std::chrono::steady_clock;
+
     const char* name = nullptr;    // null: in none, or nobody asked
     const void* frame = nullptr;   // in it lie the frame pointer of the caller and the address that it returns to
     clock::time_point held{};      // since then it has kept the thread

@@ -55,7 +55,7 @@ WEFT_API int start_own_thread(const char* name, void (*body)(void*), void* argum
 
 /// Descriptors of this thread's set have had edges, or a signal handler has interrupted the thread's wait;
 /// both defined by the io floor. Cookies that are no descriptor's are skipped.
-void on_edges(const epoll_event* events, std::size_t count) noexcept;
+WEFT_API void on_edges(const epoll_event* events, std::size_t count) noexcept;
 void on_signal() noexcept;
 /// The thread's set is about to go.
 void on_set_closing(int set) noexcept;
