@@ -97,11 +97,13 @@ bool blocks(int fd, const io::attempt& seen) noexcept {
 }
 
 bool ready_now(int fd, short events) noexcept {
+    const errno_kept kept;
     pollfd look{fd, events, 0};
     int found;
     do {
         found = original().poll(&look, 1, 0);
     } while (found < 0 && errno == EINTR);
+    kept.restore();
     return found > 0;
 }
 

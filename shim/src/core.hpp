@@ -88,7 +88,7 @@ deadline patience_of(const io::attempt& seen, io::direction way);
 bool blocks(int fd, const io::attempt& seen) noexcept;
 
 /// A look with poll(2) that does not wait: the descriptor has one of these events, or an error. A signal that comes just
-/// then ends even such a poll with EINTR, which says nothing.
+/// then ends even such a poll with EINTR, which says nothing. errno stays.
 bool ready_now(int fd, short events) noexcept;
 
 /// A POSIX time span as a deadline; the span is valid.

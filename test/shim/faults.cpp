@@ -29,6 +29,8 @@ std::atomic<long> count{0};
 std::atomic<unsigned> permille{0};
 std::atomic<unsigned> seed{0};
 
+thread_local int spared_depth = 0;
+
 struct order {
     std::atomic<const char*> call{nullptr};
     std::atomic<int> error{0};
@@ -46,13 +48,15 @@ bool is_ordered(const char* call) {
     return true;
 }
 
+constexpr int several = -2;  // descriptors
+
 /// Only of calls that weft makes in a task: what a task asks for with O_NONBLOCK it sees itself.
 bool strikes(int fd) {
     const unsigned chance = permille.load(std::memory_order_relaxed);
-    if (chance == 0 || !io::may_park()) return false;
+    if (chance == 0 || spared_depth > 0 || !io::may_park()) return false;
     static thread_local std::mt19937 random{seed.fetch_add(1)};
     if (random() % 1000 >= chance) return false;
-    if (fd >= 0 && (::syscall(SYS_fcntl, fd, F_GETFL) & O_NONBLOCK) != 0) return false;
+    if (fd != several && (::syscall(SYS_fcntl, fd, F_GETFL) & O_NONBLOCK) != 0) return false;  // or -1
     count.fetch_add(1, std::memory_order_relaxed);
     return true;
 }
@@ -82,9 +86,9 @@ bool is_stream(int fd) {
     return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
 }
 
-/// How much of it the kernel takes, or 0 for all.
+/// How much of it the kernel takes, or 0 for all: a little always has room.
 std::size_t part_of(int fd, std::size_t size, int flags) {
-    if (size < 2 || (flags & MSG_DONTWAIT) == 0 || !is_stream(fd) || !strikes(fd)) return 0;
+    if (size < 64 || (flags & MSG_DONTWAIT) == 0 || !is_stream(fd) || !strikes(fd)) return 0;
     return std::max<std::size_t>(1, size / 3);
 }
 
@@ -122,13 +126,25 @@ ssize_t sendmsg(int fd, const msghdr* message, int flags) {
     }
     return real.sendmsg(fd, message, flags);
 }
+// What an event can follow on; files and devices like /dev/zero are always ready.
+bool can_wait(int fd) {
+    const int error = errno;
+    const long set = ::syscall(SYS_epoll_create1, EPOLL_CLOEXEC);
+    epoll_event event{};
+    const bool added = ::syscall(SYS_epoll_ctl, set, EPOLL_CTL_ADD, fd, &event) == 0;
+    ::syscall(SYS_close, set);
+    errno = error;
+    return added;
+}
+
 int poll(pollfd* fds, nfds_t n, int timeout) {
     if (is_ordered("poll")) return -1;
-    if (timeout == 0 && n > 0 && fds && strikes(-1)) {
+    if (timeout == 0 && n > 0 && fds && strikes(several)) {
         const int ready = real.poll(fds, n, 0);
         if (ready <= 0) return ready;
-        bool told = true;  // for each that is ready; what is wrong or always ready has no event to follow
-        for (nfds_t i = 0; i < n; ++i) told = told && (fds[i].revents & (POLLNVAL | POLLERR)) == 0;
+        bool told = true;
+        for (nfds_t i = 0; i < n; ++i)
+            if (fds[i].revents != 0) told = told && (fds[i].revents & (POLLNVAL | POLLERR)) == 0 && can_wait(fds[i].fd);
         for (nfds_t i = 0; i < n && told; ++i) {
             if (fds[i].revents == 0) continue;
             fds[i].revents = 0;
@@ -206,6 +222,9 @@ void install() {
 [[gnu::constructor]] void at_start() { begin(); }
 
 }  // namespace
+
+spared::spared() { ++spared_depth; }
+spared::~spared() { --spared_depth; }
 
 void fail_next(const char* call, int error, int times) {
     install();

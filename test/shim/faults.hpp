@@ -10,6 +10,14 @@ namespace test::faults {
 /// Known are poll, recv, send, sendmsg, accept, accept4, connect, epoll_wait, socket, dup.
 void fail_next(const char* call, int error, int times = 1);
 
+/// While it lives, nothing goes wrong at random on this thread: for calls that themselves ask not to wait, and would see it.
+struct spared {
+    spared();
+    ~spared();
+    spared(const spared&) = delete;
+    spared& operator=(const spared&) = delete;
+};
+
 /// How often anything was made to go wrong.
 long made();
 
