@@ -57,6 +57,7 @@ private:
     int epoll_until(int set, epoll_event* events, int room, deadline by, const char* call) const;
     int sleep_until(deadline by, const char* call) const;
     bool clear_for(int fd, int onto) const;
+    void close_each_from(int first);
     int fcntl_any(int fd, int command, void* argument, bool wide) const;
 };
 
