@@ -31,17 +31,22 @@ bool wrong_way(int fd, int unwanted) noexcept {
     return flags < 0 || (flags & O_ACCMODE) == unwanted;
 }
 
-// Less than these take is refused at once, whether or not there is anything.
-bool too_little(int fd, size_t size) noexcept {
+// Whether it is ready or not: these refuse what is less than they take, and what they do not do at all.
+bool refuses(int fd, short event, size_t size) noexcept {
+    constexpr size_t never = SIZE_MAX;
     constexpr struct {
-        const char* name;
-        size_t least;
-    } kinds[] = {{"anon_inode:[eventfd]", 8}, {"anon_inode:[timerfd]", 8}, {"anon_inode:[signalfd]", 128}};
+        std::string_view name;
+        size_t read, written;  // at least
+    } kinds[] = {{"anon_inode:[eventfd]", 8, 8},    {"anon_inode:[timerfd]", 8, never},
+                 {"anon_inode:[signalfd]", 128, never}, {"anon_inode:inotify", 0, never},
+                 {"anon_inode:[eventpoll]", never, never}, {"anon_inode:[pidfd]", never, never}};
+    namespace sys = detail::sys;
     char link[32], name[64];
     std::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    const long length = detail::sys::call(SYS_readlinkat, AT_FDCWD, detail::sys::word(link), detail::sys::word(name), sizeof name);
+    const long length = sys::call(SYS_readlinkat, AT_FDCWD, sys::word(link), sys::word(name), sizeof name);
     for (const auto& kind : kinds)
-        if (length > 0 && std::string_view{name, static_cast<size_t>(length)} == kind.name) return size < kind.least;
+        if (length > 0 && std::string_view{name, static_cast<size_t>(length)} == kind.name)
+            return size < (event == in ? kind.read : kind.written);
     return false;
 }
 
@@ -49,7 +54,7 @@ bool too_little(int fd, size_t size) noexcept {
 // little: it may take a part where there is no room for the rest.
 template <class Call>
 ssize_t look_then(int fd, const io::attempt& seen, short event, int unwanted, size_t size, Call call) {
-    if (ready_now(fd, event) || wrong_way(fd, unwanted) || !blocks(fd, seen) || too_little(fd, size)) return call();
+    if (ready_now(fd, event) || wrong_way(fd, unwanted) || !blocks(fd, seen) || refuses(fd, event, size)) return call();
     errno = EAGAIN;
     return -1;
 }
