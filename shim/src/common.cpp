@@ -96,6 +96,17 @@ bool blocks(int fd, const io::attempt& seen) noexcept {
     return true;
 }
 
+bool ready_now(int fd, short events) noexcept {
+    const errno_kept kept;
+    pollfd look{fd, events, 0};
+    int found;
+    do {
+        found = original().poll(&look, 1, 0);
+    } while (found < 0 && errno == EINTR);
+    kept.restore();
+    return found > 0;
+}
+
 bool valid(const timespec& span) noexcept {
     return span.tv_sec >= 0 && span.tv_nsec >= 0 && span.tv_nsec < 1'000'000'000;
 }

@@ -36,11 +36,6 @@ void share(int fd) noexcept {
     entry->shared.store(true, std::memory_order_relaxed);
 }
 
-bool readable_now(int fd) noexcept {
-    pollfd look{fd, POLLIN, 0};
-    return original().poll(&look, 1, 0) != 0;
-}
-
 }  // namespace
 
 int fresh(int fd) noexcept {
@@ -85,9 +80,9 @@ int core::accept_one(int fd, const char* call, Native native) const {
         // Between the look and the call no other hub of ours may take what was seen.
         seen.entry->lock.lock();
         const bool alone = ours_alone(*seen.entry);
-        if (alone && readable_now(fd)) got = native();
+        if (alone && ready_now(fd, POLLIN)) got = native();
         seen.entry->lock.unlock();
-        if (!alone && readable_now(fd)) {
+        if (!alone && ready_now(fd, POLLIN)) {
             struct job {
                 Native& native;
                 int got;
@@ -181,8 +176,7 @@ int core::connect(int fd, const sockaddr* address, socklen_t size) {
 bool core::wait_for_connect(int fd, deadline& by, bool& timed) const {
     for (;;) {
         const io::attempt seen{fd};
-        pollfd look{fd, POLLOUT, 0};
-        if (!seen.entry || original().poll(&look, 1, 0) != 0) return true;
+        if (!seen.entry || ready_now(fd, POLLOUT)) return true;
         if (!wait_for(fd, seen, io::direction::write, "connect", by, timed, false)) return false;
     }
 }

@@ -57,6 +57,7 @@ private:
     int epoll_until(int set, epoll_event* events, int room, deadline by, const char* call) const;
     int sleep_until(deadline by, const char* call) const;
     bool clear_for(int fd, int onto) const;
+    void close_each_from(int first);
     int fcntl_any(int fd, int command, void* argument, bool wide) const;
 };
 
@@ -86,6 +87,10 @@ deadline patience_of(const io::attempt& seen, io::direction way);
 
 /// Whether the call may park: O_NONBLOCK is clear. Learns the time-outs of a socket, too.
 bool blocks(int fd, const io::attempt& seen) noexcept;
+
+/// A look with poll(2) that does not wait: the descriptor has one of these events, or an error. A signal that comes just
+/// then ends even such a poll with EINTR, which says nothing. errno stays.
+bool ready_now(int fd, short events) noexcept;
 
 /// A POSIX time span as a deadline; the span is valid.
 deadline after(const timespec& span);

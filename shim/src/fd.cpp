@@ -1,12 +1,18 @@
 // read, write, and the life of a descriptor.
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <climits>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
 
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <sys/ioctl.h>
 
+#include "base/sys.hpp"
 #include "fresh.hpp"
 #include "parts.hpp"
 #include "transfer.hpp"
@@ -25,11 +31,30 @@ bool wrong_way(int fd, int unwanted) noexcept {
     return flags < 0 || (flags & O_ACCMODE) == unwanted;
 }
 
-// For what has no try of its own: looks, and calls only if that will not wait.
+// Whether it is ready or not: these refuse what is less than they take, and what they do not do at all.
+bool refuses(int fd, short event, size_t size) noexcept {
+    constexpr size_t never = SIZE_MAX;
+    constexpr struct {
+        std::string_view name;
+        size_t read, written;  // at least
+    } kinds[] = {{"anon_inode:[eventfd]", 8, 8},    {"anon_inode:[timerfd]", 8, never},
+                 {"anon_inode:[signalfd]", 128, never}, {"anon_inode:inotify", 0, never},
+                 {"anon_inode:[eventpoll]", never, never}, {"anon_inode:[pidfd]", never, never}};
+    namespace sys = detail::sys;
+    char link[32], name[64];
+    std::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    const long length = sys::call(SYS_readlinkat, AT_FDCWD, sys::word(link), sys::word(name), sizeof name);
+    for (const auto& kind : kinds)
+        if (length > 0 && std::string_view{name, static_cast<size_t>(length)} == kind.name)
+            return size < (event == in ? kind.read : kind.written);
+    return false;
+}
+
+// For what has no try of its own: looks, and calls only if that will not wait. What poll() tells of a non-blocking call is too
+// little: it may take a part where there is no room for the rest.
 template <class Call>
-ssize_t look_then(int fd, short event, int unwanted, Call call) {
-    pollfd look{fd, event, 0};
-    if (original().poll(&look, 1, 0) != 0 || wrong_way(fd, unwanted)) return call();
+ssize_t look_then(int fd, const io::attempt& seen, short event, int unwanted, size_t size, Call call) {
+    if (ready_now(fd, event) || wrong_way(fd, unwanted) || !blocks(fd, seen) || refuses(fd, event, size)) return call();
     errno = EAGAIN;
     return -1;
 }
@@ -63,7 +88,7 @@ ssize_t core::read_parts(int fd, const iovec* parts, int count, const char* call
             case way_to_try::never_waits: return libc.readv(fd, parts, count);
             default: break;
         }
-        return look_then(fd, in, O_WRONLY, [&] { return libc.readv(fd, parts, count); });
+        return look_then(fd, seen, in, O_WRONLY, all.total(), [&] { return libc.readv(fd, parts, count); });
     };
     return receive(fd, call, wanted, once);
 }
@@ -115,8 +140,8 @@ ssize_t core::write_parts(int fd, const iovec* parts, int count, const char* cal
             }
             default: break;
         }
-        return look_then(fd, out, O_RDONLY, [&]() -> ssize_t {
-            if (left.total() - gone <= PIPE_BUF) return libc.writev(fd, rest, rest_count);
+        return look_then(fd, seen, out, O_RDONLY, left.total() - gone, [&]() -> ssize_t {
+            if (left.total() - gone <= PIPE_BUF || !blocks(fd, seen)) return libc.writev(fd, rest, rest_count);
             // Ready means room for this much; more would wait in the kernel.
             return libc.write(fd, rest->iov_base, std::min<size_t>(rest->iov_len, PIPE_BUF));
         });
@@ -143,6 +168,8 @@ int core::close(int fd) {
 
 // Around weft's own descriptors, which such a sweep does not mean.
 int core::close_range(unsigned first, unsigned last, int flags) {
+    // Nobody is told of closes that a kernel without this call does not make.
+    if (original().close_range(1, 0, 0) < 0 && errno != EINVAL) return -1;
     const auto end = std::min<unsigned>(last, static_cast<unsigned>(std::max(io::known_limit() - 1, 0)));
     unsigned from = first;
     for (unsigned fd = first; fd <= end && first <= last; ++fd) {
@@ -156,9 +183,34 @@ int core::close_range(unsigned first, unsigned last, int flags) {
     return from <= last || from == first ? original().close_range(from, last, flags) : 0;
 }
 
+// As libc does on a kernel without close_range, but past weft's own. Only what /proc lists is open.
+void core::close_each_from(int first) {
+    namespace sys = detail::sys;
+    const long folder = sys::call(SYS_openat, AT_FDCWD, sys::word("/proc/self/fd"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) return original().closefrom(first);
+    alignas(8) char entries[1024];
+    for (bool closed = true; closed;) {
+        closed = false;
+        sys::call(SYS_lseek, folder, 0, SEEK_SET);
+        for (long size; (size = sys::call(SYS_getdents64, folder, sys::word(entries), sizeof entries)) > 0;) {
+            for (long at = 0; at < size;) {
+                constexpr int length_at = 16, name_at = 19;  // getdents(2)
+                std::uint16_t length;
+                std::memcpy(&length, entries + at + length_at, sizeof length);
+                const char* const name = entries + at + name_at;
+                at += length;
+                const int fd = std::isdigit(static_cast<unsigned char>(*name)) ? std::atoi(name) : -1;
+                if (fd < first || fd == folder || io::is_own(fd)) continue;
+                closed = close(fd) == 0 || closed;
+            }
+        }
+    }
+    sys::close(static_cast<int>(folder));
+}
+
 void core::closefrom(int first) {
     const errno_kept kept;
-    if (close_range(static_cast<unsigned>(std::max(first, 0)), ~0u, 0) < 0) original().closefrom(first);
+    if (close_range(static_cast<unsigned>(std::max(first, 0)), ~0u, 0) < 0) close_each_from(std::max(first, 0));
     kept.restore();
 }
 

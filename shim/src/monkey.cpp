@@ -15,7 +15,7 @@
 namespace weft {
 namespace shim {
 
-constinit std::atomic<bool> patched[areas]{};
+constinit std::atomic<std::uint8_t> gates[areas]{};
 
 namespace {
 
@@ -49,7 +49,7 @@ bool patch(std::initializer_list<area> which) {
         return false;
     }
     shim::sync::find_allocator();
-    for (const area a : which) shim::patched[static_cast<int>(a)].store(true, std::memory_order_relaxed);
+    for (const area a : which) shim::gates[static_cast<int>(a)].fetch_or(shim::is_patched, std::memory_order_relaxed);
     return true;
 }
 
@@ -61,16 +61,16 @@ bool patch_all() {
 }
 
 void unpatch_all() noexcept {
-    for (auto& area : shim::patched) area.store(false, std::memory_order_relaxed);
+    for (auto& gate : shim::gates) gate.fetch_and(static_cast<std::uint8_t>(~shim::is_patched), std::memory_order_relaxed);
 }
 
-bool is_patched(area which) noexcept { return shim::patched[static_cast<int>(which)].load(std::memory_order_relaxed); }
+bool is_patched(area which) noexcept { return (shim::gate_of(which) & shim::is_patched) != 0; }
 
 bool is_patched(std::string_view name) noexcept {
     int index = shim::area_named(name);
     for (const shim::call_row* row = shim::call_rows; row->name && index < 0; ++row)
         if (name == row->name) index = shim::area_named(row->area);
-    return index >= 0 && shim::patched[index].load(std::memory_order_relaxed);
+    return index >= 0 && is_patched(static_cast<area>(index));
 }
 
 namespace detail {

@@ -184,6 +184,12 @@ bool find_originals() noexcept {
     return true;
 }
 
+originals& originals_to_replace() noexcept {
+    find_originals();
+    sys::call(SYS_mprotect, sys::word(&original_calls), sizeof original_calls, PROT_READ | PROT_WRITE);
+    return original_calls;
+}
+
 void* seen_by_program(const char* name) noexcept { return dlsym(RTLD_DEFAULT, name); }
 
 }  // namespace weft::shim

@@ -1,6 +1,8 @@
 // The libc functions behind the interposed calls.  Floor: shim.
 #pragma once
 
+#include <weft/detail/export.hpp>
+
 #include "types.hpp"
 
 namespace weft::shim {
@@ -18,7 +20,7 @@ struct alignas(originals_page) originals {
 #undef WEFT_CALL
 };
 
-/// Filled in before main and before the constructors of other modules, and read-only from then on. A call that comes
+/// Filled in before main and before the constructors of other modules, and read-only from then on but in tests. A call that comes
 /// earlier fills it in; one that comes in the middle of that (from an allocator, say) gets its early form, of early.hpp.
 /// A call that this libc does not have answers ENOSYS.
 [[gnu::visibility("hidden")]] extern originals original_calls;
@@ -27,6 +29,9 @@ inline const originals& original() noexcept { return original_calls; }
 
 /// Fills in the table if nobody has. @returns false in the middle of that
 bool find_originals() noexcept;
+
+/// For tests, which put functions that fail in the places of libc's: it can be written from then on.
+WEFT_API originals& originals_to_replace() noexcept;
 
 /// One row of calls.def at run time.
 struct call_row {

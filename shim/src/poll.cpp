@@ -87,8 +87,13 @@ int core::epoll_pwait(int set, epoll_event* events, int room, int timeout, const
 }
 
 int core::epoll_pwait2(int set, epoll_event* events, int room, const timespec* timeout, const sigset_t* mask) {
-    if (timeout && (!valid(*timeout) || (timeout->tv_sec == 0 && timeout->tv_nsec == 0)))
-        return original().epoll_pwait2(set, events, room, timeout, mask);
+    if (timeout && !valid(*timeout)) {
+        errno = EINVAL;
+        return -1;
+    }
+    // Not libc's, which a kernel may lack.
+    if (timeout && timeout->tv_sec == 0 && timeout->tv_nsec == 0)
+        return original().epoll_pwait(set, events, room, 0, mask);
     const int found = mask ? original().epoll_wait(set, events, room, 0) : 0;
     if (found != 0) return found;
     if (interrupted_by(mask)) return -1;

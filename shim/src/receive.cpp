@@ -29,10 +29,7 @@ bool waits_for_all(int fd, int flags, size_t size) noexcept {
     return (flags & MSG_PEEK) == 0 || option_of(fd, SO_DOMAIN) != AF_UNIX;
 }
 
-bool has_ended(int fd) noexcept {
-    pollfd look{fd, POLLRDHUP, 0};
-    return original().poll(&look, 1, 0) != 0;
-}
+bool has_ended(int fd) noexcept { return ready_now(fd, POLLRDHUP); }
 
 }  // namespace
 

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shim/faults.hpp"
+
 extern "C" [[gnu::weak]] void* weft_late_functions[];
 
 namespace test {
@@ -158,6 +160,7 @@ void journal::bytes(std::string what, const void* data, std::size_t size) {
 }
 
 void compare(body run, ticker beside) {
+    faults::begin();
     run_end native = run_on_thread(run), named = native, plain;
     bool agree = true;
     // By name there is one way only, however the library has come into the process.

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "shim/differential.hpp"
+#include "shim/faults.hpp"
 #include "shim/sockets.hpp"
 
 using namespace std::chrono_literals;
@@ -146,7 +147,10 @@ DIFFERENTIAL("recvmmsg") {
         lengths(out("waits for all", [&] { return c.recvmmsg(s[0], many, 3, 0, nullptr); }));
     }
     for (int i = 0; i < 3; ++i) ::send(s[1], "xy", 2, 0);
-    lengths(out("MSG_DONTWAIT", [&] { return c.recvmmsg(s[0], many, 4, MSG_DONTWAIT, nullptr); }));
+    lengths(out("MSG_DONTWAIT", [&] {
+        const test::faults::spared now;
+        return c.recvmmsg(s[0], many, 4, MSG_DONTWAIT, nullptr);
+    }));
     timespec limit{0, 20'000'000};
     const later send{c, 60ms, [&] { ::send(s[1], "late", 4, 0); }};
     out("its limit is looked at after a message", [&] { return c.recvmmsg(s[0], many, 4, 0, &limit); });

@@ -6,6 +6,7 @@
 #include <sys/uio.h>
 
 #include "shim/differential.hpp"
+#include "shim/faults.hpp"
 #include "shim/sockets.hpp"
 
 using namespace std::chrono_literals;
@@ -79,7 +80,10 @@ DIFFERENTIAL("MSG_WAITALL waits until full, the end or the time-out") {
         out("timed out with nothing", [&] { return c.recv(s[0], b, 10, MSG_WAITALL); });
         put(s[1], "abcd");
         out("of nothing", [&] { return c.recv(s[0], b, 0, MSG_WAITALL); });
-        out("MSG_DONTWAIT wins", [&] { return c.recv(s[0], b, 10, MSG_WAITALL | MSG_DONTWAIT); });
+        out("MSG_DONTWAIT wins", [&] {
+            const test::faults::spared now;
+            return c.recv(s[0], b, 10, MSG_WAITALL | MSG_DONTWAIT);
+        });
         test::set_timeout(s[0], SO_RCVTIMEO, 0);
         put(s[1], "ab");
         const later end{c, 30ms, [&] { s[1].close(); }};
@@ -145,7 +149,10 @@ DIFFERENTIAL("O_NONBLOCK and MSG_DONTWAIT never wait") {
     out("read, FIONBIO", [&] { return c.read(s[0], b, 1); });
     on = 0;
     CHECK(::ioctl(s[0], FIONBIO, &on) == 0);
-    out("recv MSG_DONTWAIT", [&] { return c.recv(s[0], b, 1, MSG_DONTWAIT); });
+    out("recv MSG_DONTWAIT", [&] {
+        const test::faults::spared now;
+        return c.recv(s[0], b, 1, MSG_DONTWAIT);
+    });
     auto n = test::unix_pair(SOCK_STREAM | SOCK_NONBLOCK);
     out("read, SOCK_NONBLOCK", [&] { return c.read(n[0], b, 1); });
     test::listener l;

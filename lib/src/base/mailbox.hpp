@@ -47,6 +47,7 @@ public:
     /// Says that the owner is about to sleep on its eventfd or in sleep(). @returns false if there is mail
     bool going_to_sleep() noexcept;
     void woke_up() noexcept { asleep_.store(0, std::memory_order_relaxed); }
+    bool asleep() const noexcept { return asleep_.load(std::memory_order_relaxed) != 0; }
 
     /// Sleeps in the kernel until a post or the timeout (null: none), for owners without a descriptor.
     void sleep(const timespec* timeout) noexcept { sys::futex_wait(asleep_, 1, timeout); }

@@ -14,6 +14,7 @@
 #include "base/mailbox.hpp"
 #include "context/context.hpp"
 #include "context/stack.hpp"
+#include "fiber/call_note.hpp"
 
 namespace weft::detail {
 
@@ -80,6 +81,7 @@ struct alignas(64) record : suspended, list_node {  // linked in thread::records
     std::exception_ptr incoming;  // instead of the inbox
 
     parking* waiting = nullptr;   // while parked
+    call_note call;
     cancel_scope::time_point limit = cancel_scope::never;  // the earliest of those that no shield hides
     std::exception_ptr reason;    // what a kill throws; null for fiber_exit
     int shields = 0;

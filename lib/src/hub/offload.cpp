@@ -110,6 +110,7 @@ int run_in(worker_pool& p, void (*function)(void*), void* argument, const char* 
     job j{t, function, argument};
     j.token = scheduler::here().next_token();
     if (const int error = p.submit(j)) return error;
+    t.current->call.pooled = true;
     ++drive.expected;
     while (!j.done) {
         if (t.unwinding) {
@@ -138,6 +139,7 @@ errand_end send_out(offload_kind kind, std::shared_ptr<errand> asked, const char
     auto owned = std::make_unique<errand_job>(this_thread(), std::move(asked));
     if (p.submit(*owned) != 0) return errand_end::no_thread;
     errand_job* const j = owned.release();
+    this_thread().current->call.pooled = true;
     ++drive.expected;
     wake cause = wake::unparked;
     while (!j->done && cause != wake::killed) {

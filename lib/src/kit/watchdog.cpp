@@ -10,11 +10,6 @@
 #include <system_error>
 #include <utility>
 
-#include <pthread.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/uio.h>
-
 #include <weft/error.hpp>
 #include <weft/hub.hpp>
 
@@ -22,18 +17,19 @@
 #include "base/sys.hpp"
 #include "fiber/thread.hpp"
 #include "sched/driver.hpp"
+#include "sched/onlooker.hpp"
 
 namespace weft {
 namespace detail {
 
 struct watchdog_core : std::enable_shared_from_this<watchdog_core> {
     watchdog_core(watch_from w, clock::duration p, std::function<void()> a)
-        : where{w}, period{p}, action{std::move(a)}, watched{&this_thread()}, home{hub::current()} {}
+        : where{w}, period{p}, action{std::move(a)}, home{hub::current()} {}
 
     const watch_from where;
     const clock::duration period;
     const std::function<void()> action;  // empty: report()
-    thread* const watched;               // may have ended: only peek() looks into it
+    const onlooker watched;
     const hub home;
     std::atomic<clock::rep> fed{0};
     std::atomic<std::uint64_t> bites{0};
@@ -56,56 +52,12 @@ struct watchdog_core : std::enable_shared_from_this<watchdog_core> {
     void watch();
 };
 
-namespace {
-
-/// Copies memory of the process that may change or go meanwhile. @returns false if it is not there
-bool peek(const void* from, void* to, std::size_t size) noexcept {
-    iovec here{to, size};
-    iovec there{const_cast<void*>(from), size};
-    const long copied =
-        sys::call(SYS_process_vm_readv, sys::call(SYS_getpid), sys::word(&here), 1, sys::word(&there), 1, 0);
-    return copied == static_cast<long>(size);
-}
-
-template <class T>
-bool peek_at(const T* from, T& to) noexcept {
-    return peek(from, &to, sizeof to);
-}
-
-/// "task 7 'name'", of the fiber that a thread runs at the moment: right if it is stuck, as whoever asks supposes.
-void describe_running(const thread* t, char* text, std::size_t room) noexcept {
-    record* rec = nullptr;
-    end_block* block = nullptr;
-    std::uint64_t id = 0;
-    bool is_hub = false;
-    if (!peek_at(&t->current, rec) || !peek_at(&rec->block, block) || !peek_at(&rec->is_hub, is_hub) ||
-        !peek_at(&block->id, id)) {
-        std::snprintf(text, room, "an unknown task");
-        return;
-    }
-    std::string* name = nullptr;
-    alignas(std::string) unsigned char object[sizeof(std::string)];
-    char letters[64] = "";
-    static_assert(sizeof block->name == sizeof name);
-    if (peek(&block->name, &name, sizeof name) && name && peek(name, object, sizeof object)) {
-        // Of the copy's bytes: its letters are where the string's own are, or in the copy.
-        const auto& copy = *std::launder(reinterpret_cast<const std::string*>(object));
-        const std::size_t size = std::min(copy.size(), sizeof letters - 1);
-        letters[peek(copy.data(), letters, size) ? size : 0] = '\0';
-    }
-    const char* const quote = *letters ? "'" : "";
-    std::snprintf(text, room, "%s %llu%s%s%s%s", is_hub ? "a callback of hub" : "task",
-                  static_cast<unsigned long long>(id), *letters ? " " : "", quote, letters, quote);
-}
-
-}  // namespace
-
 void watchdog_core::report() const noexcept {
     const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(time() - last_fed()).count();
     char line[256];
     if (where == watch_from::thread) {
         char who[128];
-        describe_running(watched, who, sizeof who);
+        watched.describe(who, sizeof who);
         std::snprintf(line, sizeof line, "%s hogs its thread: the hub has not turned for %lld ms", who,
                       static_cast<long long>(ms));
     } else {
@@ -143,28 +95,11 @@ void watchdog_core::start_task() {
 
 void watchdog_core::start_thread() {
     auto self = std::make_unique<std::shared_ptr<watchdog_core>>(shared_from_this());
-    pthread_attr_t attributes;
-    if (const int error = pthread_attr_init(&attributes))
-        throw std::system_error(error, std::generic_category(), "weft: a watchdog's thread");
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    count_own_thread(1);
-    pthread_t id;
-    const int error = pthread_create(&id, &attributes, [](void* p) -> void* {
-        sys::call(SYS_prctl, PR_SET_NAME, sys::word("weft-watchdog"));
+    const int error = start_own_thread("weft-watchdog", [](void* p) {
         using shared = std::shared_ptr<watchdog_core>;
         std::unique_ptr<shared>{static_cast<shared*>(p)}->get()->watch();
-        count_own_thread(-1);
-        return nullptr;
     }, self.get());
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    pthread_attr_destroy(&attributes);
-    if (error) {
-        count_own_thread(-1);
-        throw std::system_error(error, std::generic_category(), "weft: a watchdog's thread");
-    }
+    if (error) throw std::system_error(error, std::generic_category(), "weft: a watchdog's thread");
     (void)self.release();
 }
 

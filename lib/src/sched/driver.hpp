@@ -50,10 +50,12 @@ void count_own_thread(int change) noexcept;
 /// Such a job has been handed to them, or is over.
 void count_job(int change) noexcept;
 void forget_own_threads() noexcept;
+/// Starts such a thread, detached, with every signal blocked. @returns 0 or an error number; nothing was run then
+WEFT_API int start_own_thread(const char* name, void (*body)(void*), void* argument) noexcept;
 
 /// Descriptors of this thread's set have had edges, or a signal handler has interrupted the thread's wait;
 /// both defined by the io floor. Cookies that are no descriptor's are skipped.
-void on_edges(const epoll_event* events, std::size_t count) noexcept;
+WEFT_API void on_edges(const epoll_event* events, std::size_t count) noexcept;
 void on_signal() noexcept;
 /// The thread's set is about to go.
 void on_set_closing(int set) noexcept;

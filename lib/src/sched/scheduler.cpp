@@ -170,7 +170,10 @@ wake scheduler::park_now(parking& w) noexcept {
 void scheduler::switch_pinned(record& me) noexcept {
     const bool special = me.attention & record::special;
     if (special) [[unlikely]] count_here(*me.block);
+    const bool told = me.call.name != nullptr;
+    if (told) [[unlikely]] me.call.lets_go(me.state == run_state::parked);
     switch_away(me);
+    if (told) [[unlikely]] me.call.goes_on();
     if (special) [[unlikely]] {
         release(*me.block);
         thread_.mind(me);

@@ -19,7 +19,7 @@ namespace weft::shim::sync {
 namespace io = detail::io;
 namespace lot = detail::io::lot;
 
-inline bool on() noexcept { return patched[static_cast<int>(monkey::area::sync)].load(std::memory_order_relaxed); }
+inline bool on() noexcept { return (gate_of(monkey::area::sync) & is_patched) != 0; }
 
 /// This thread's tasks, or null for a thread without any.
 inline detail::thread* tasks_here() noexcept {
