@@ -42,7 +42,7 @@ void patch_listed(std::string_view list) {
 
 // The environment comes as an argument: libc's own variable is not set before libc's constructor, which runs later.
 [[gnu::constructor(103)]] void start(int, char**, char** environment) {
-    detail::only_copy(detail::part::shim, &patched, true);
+    detail::only_copy(detail::part::shim, &gates, true);
     constexpr std::string_view wanted = "WEFT_PATCH=";
     if (getauxval(AT_SECURE) != 0 || !environment) return;
     for (char** entry = environment; *entry; ++entry)
