@@ -7,7 +7,9 @@
 #include <linux/close_range.h>
 #include <sys/ioctl.h>
 
+#include "file/file_io.hpp"
 #include "fresh.hpp"
+#include "look.hpp"
 #include "parts.hpp"
 #include "transfer.hpp"
 
@@ -16,31 +18,14 @@ namespace {
 
 constexpr short in = POLLIN, out = POLLOUT;
 
-// The descriptor says that it has no RWF_NOWAIT. EINVAL is about the size: eventfd and its kin refuse a small one.
-bool no_such_try() noexcept { return errno == EOPNOTSUPP || errno == ENOSYS; }
-
-// Opened the other way round only: poll() would never say ready, the call itself says EBADF.
-bool wrong_way(int fd, int unwanted) noexcept {
-    const int flags = original().fcntl(fd, F_GETFL, nullptr);
-    return flags < 0 || (flags & O_ACCMODE) == unwanted;
-}
-
-// For what has no try of its own: looks, and calls only if that will not wait.
-template <class Call>
-ssize_t look_then(int fd, short event, int unwanted, Call call) {
-    pollfd look{fd, event, 0};
-    if (original().poll(&look, 1, 0) != 0 || wrong_way(fd, unwanted)) return call();
-    errno = EAGAIN;
-    return -1;
-}
-
 }  // namespace
 
-ssize_t core::read_parts(int fd, const iovec* parts, int count, const char* call) const {
+ssize_t core::read_parts(int fd, const iovec* parts, int count, const char* call, int flags) const {
     const originals& libc = original();
     const remaining_parts all{parts, count < 0 ? size_t{IOV_MAX} + 1 : static_cast<size_t>(count)};
     const io::attempt first{fd};
     if (!first.entry || !all.possible() || all.total() == 0) return libc.readv(fd, parts, count);
+    if (const auto got = read_file(fd, first, {parts, count, at_position, flags}, call)) return *got;
     const auto wanted = static_cast<ssize_t>(std::min<size_t>(all.total(), SSIZE_MAX));
     const auto once = [&](const io::attempt& seen) -> ssize_t {
         switch (way_of(fd, seen)) {
@@ -55,7 +40,7 @@ ssize_t core::read_parts(int fd, const iovec* parts, int count, const char* call
                 break;
             }
             case way_to_try::nowait: {
-                const ssize_t got = ::preadv2(fd, parts, count, -1, RWF_NOWAIT);
+                const ssize_t got = libc.preadv2(fd, parts, count, -1, RWF_NOWAIT);
                 if (got >= 0 || !no_such_try()) return got;
                 relearn(seen, way_to_try::look_first);
                 break;
@@ -81,11 +66,12 @@ ssize_t core::__read_chk(int fd, void* data, size_t size, size_t room) {
 
 ssize_t core::readv(int fd, const iovec* parts, int count) { return read_parts(fd, parts, count, "readv"); }
 
-ssize_t core::write_parts(int fd, const iovec* parts, int count, const char* call) const {
+ssize_t core::write_parts(int fd, const iovec* parts, int count, const char* call, int flags) const {
     const originals& libc = original();
     remaining_parts left{parts, count < 0 ? size_t{IOV_MAX} + 1 : static_cast<size_t>(count)};
     const io::attempt first{fd};
     if (!first.entry || !left.possible() || left.total() == 0) return libc.writev(fd, parts, count);
+    if (const auto took = write_file(fd, first, {parts, count, at_position, flags}, call)) return *took;
     if (way_of(fd, first) == way_to_try::never_waits) {
         // Once only: after a write that the file's size limit cut short, the next one raises SIGXFSZ.
         const ssize_t took = libc.writev(fd, parts, count);
@@ -108,7 +94,7 @@ ssize_t core::write_parts(int fd, const iovec* parts, int count, const char* cal
                 break;
             }
             case way_to_try::nowait: {
-                const ssize_t took = ::pwritev2(fd, rest, rest_count, -1, RWF_NOWAIT);
+                const ssize_t took = libc.pwritev2(fd, rest, rest_count, -1, RWF_NOWAIT);
                 if (took >= 0 || !no_such_try()) return took;
                 relearn(seen, way_to_try::look_first);
                 break;

@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include <fcntl.h>
+
 #include <weft/monkey.hpp>
 #include <weft/shim.hpp>
 #include <weft/task.hpp>
@@ -31,7 +33,9 @@ struct calls {
 #define WEFT_FD_CALLS(X) X(read) X(readv) X(write) X(writev) X(close) X(dup2) X(dup3)
 #define WEFT_POLL_CALLS(X) X(poll) X(ppoll) X(select) X(pselect) X(epoll_wait) X(epoll_pwait) X(epoll_pwait2)
 #define WEFT_DNS_CALLS(X) X(getaddrinfo)
-#define WEFT_FILE_CALLS(X)
+#define WEFT_FILE_CALLS(X)                                                                                    \
+    X(pread) X(preadv) X(preadv2) X(pwrite) X(pwritev) X(pwritev2) X(fsync) X(fdatasync) X(syncfs)            \
+    X(sync_file_range) X(copy_file_range)
 #define WEFT_PROCESS_CALLS(X)
 #define WEFT_SIGNAL_CALLS(X)
 #define WEFT_SYNC_CALLS(X)
