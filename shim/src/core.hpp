@@ -59,6 +59,9 @@ private:
     int sleep_until(deadline by, const char* call) const;
     bool clear_for(int fd, int onto) const;
     int fcntl_any(int fd, int command, void* argument, bool wide) const;
+    int lock_region(int fd, int command, void* argument, bool wide) const;
+    template <class Native>
+    int open_any(int folder, const char* path, int flags, const char* call, Native native) const;
     template <class Native>
     ssize_t read_at(int fd, const iovec* parts, int count, off_t offset, int flags, const char* call,
                     Native native) const;

@@ -9,6 +9,7 @@
 
 #include "file/file_io.hpp"
 #include "fresh.hpp"
+#include "gate.hpp"
 #include "look.hpp"
 #include "parts.hpp"
 #include "transfer.hpp"
@@ -175,6 +176,8 @@ int core::dup3(int fd, int onto, int flags) {
 
 int core::fcntl_any(int fd, int command, void* argument, bool wide) const {
     const originals& libc = original();
+    const bool may_wait = command == F_SETLKW || command == F_OFD_SETLKW;
+    if (may_wait && (who == caller::ours || parks(monkey::area::fd))) return lock_region(fd, command, argument, wide);
     const int result = wide ? libc.fcntl64(fd, command, argument) : libc.fcntl(fd, command, argument);
     if (command == F_SETFL) io::flags_changed();
     if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) duplicated(fd, fresh(result));

@@ -7,7 +7,17 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "shim/differential.hpp"
+
 namespace test {
+
+// libc's are variadic.
+inline int open_by(const calls& c, const char* path, int flags, mode_t mode = 0) {
+    return c.named ? weft::shim::open(path, flags, mode) : ::open(path, flags, mode);
+}
+inline int lock_by(const calls& c, int fd, int command, struct flock& region) {
+    return c.named ? weft::shim::fcntl(fd, command, &region) : ::fcntl(fd, command, &region);
+}
 
 /// A folder on a disk, if the machine has one: what is there can be dropped from the page cache.
 inline const char* disk_folder() { return "/var/tmp"; }
@@ -24,6 +34,17 @@ inline bool is_cold(int fd, off_t offset) {
     char byte;
     iovec part{&byte, 1};
     return ::preadv2(fd, &part, 1, offset, RWF_NOWAIT) < 0 && errno == EAGAIN;
+}
+
+/// Runs the body beside a 1 ms ticker. A stall of the machine looks like a blocked thread, but not five times.
+template <class Body>
+bool leaves_the_thread_free(Body body) {
+    for (int tries = 0; tries < 5; ++tries) {
+        beside_ticker ticks;
+        body();
+        if (ticks.stop() < std::chrono::milliseconds{20} * patience()) return true;
+    }
+    return false;
 }
 
 }  // namespace test

@@ -15,5 +15,8 @@ WEFT_COVER(int, fdatasync, (int fd), fd)
 WEFT_COVER(int, syncfs, (int fd), fd)
 WEFT_COVER(int, sync_file_range, (int fd, off64_t offset, off64_t size, unsigned flags), fd, offset, size, flags)
 WEFT_COVER(ssize_t, copy_file_range, (int in, off64_t* in_at, int out, off64_t* out_at, size_t size, unsigned flags), in, in_at, out, out_at, size, flags)
+WEFT_COVER(int, flock, (int fd, int operation), fd, operation)
+WEFT_COVER(int, lockf, (int fd, int command, off_t size), fd, command, size)
+WEFT_COVER(int, aio_suspend, (const aiocb* const* requests, int count, const timespec* timeout), requests, count, timeout)
 
 }  // namespace weft::shim

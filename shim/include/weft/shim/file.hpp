@@ -9,6 +9,7 @@
 /// Lifetime: a descriptor that is closed before a pool thread has come to the call ends it with EBADF.
 #pragma once
 
+#include <aio.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -30,5 +31,12 @@ WEFT_API int fdatasync(int fd);
 WEFT_API int syncfs(int fd);
 WEFT_API int sync_file_range(int fd, off64_t offset, off64_t size, unsigned flags);
 WEFT_API ssize_t copy_file_range(int in, off64_t* in_at, int out, off64_t* out_at, size_t size, unsigned flags);
+
+// Locks. The kernel hands them out; a signal handler ends a wait with EINTR as it ends libc's, a kill does not.
+WEFT_API int flock(int fd, int operation);
+WEFT_API int lockf(int fd, int command, off_t size);
+
+// For asynchronous requests (aio_read and its kin, which are libc's); a kill ends this wait.
+WEFT_API int aio_suspend(const aiocb* const* requests, int count, const timespec* timeout);
 
 }  // namespace weft::shim
