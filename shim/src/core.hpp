@@ -60,6 +60,11 @@ private:
     bool clear_for(int fd, int onto) const;
     int fcntl_any(int fd, int command, void* argument, bool wide) const;
     int lock_region(int fd, int command, void* argument, bool wide) const;
+    template <class Once>
+    ssize_t move_between(int in, int out, size_t size, bool whole, const char* call, Once once) const;
+    ssize_t splice_waiting(int in, off64_t* in_at, int out, off64_t* out_at, size_t size, unsigned flags,
+                           const char* call) const;
+    ssize_t send_file(int out, int in, off_t* offset, size_t size) const;
     template <class Native>
     int open_any(int folder, const char* path, int flags, const char* call, Native native) const;
     template <class Native>

@@ -15,6 +15,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include <weft/monkey.hpp>
@@ -37,7 +38,8 @@ struct calls {
 #define WEFT_DNS_CALLS(X) X(getaddrinfo)
 #define WEFT_FILE_CALLS(X)                                                                                    \
     X(pread) X(preadv) X(preadv2) X(pwrite) X(pwritev) X(pwritev2) X(fsync) X(fdatasync) X(syncfs)            \
-    X(sync_file_range) X(copy_file_range) X(flock) X(lockf) X(aio_suspend)
+    X(sync_file_range) X(copy_file_range) X(flock) X(lockf)               \
+    X(aio_suspend) X(sendfile) X(splice) X(tee) X(vmsplice)
 #define WEFT_PROCESS_CALLS(X)
 #define WEFT_SIGNAL_CALLS(X)
 #define WEFT_SYNC_CALLS(X)

@@ -32,6 +32,12 @@ WEFT_API int syncfs(int fd);
 WEFT_API int sync_file_range(int fd, off64_t offset, off64_t size, unsigned flags);
 WEFT_API ssize_t copy_file_range(int in, off64_t* in_at, int out, off64_t* out_at, size_t size, unsigned flags);
 
+// From one descriptor to another. To a socket, sendfile copies once, by send(), which the kernel's own would not.
+WEFT_API ssize_t sendfile(int out, int in, off_t* offset, size_t size);
+WEFT_API ssize_t splice(int in, off64_t* in_at, int out, off64_t* out_at, size_t size, unsigned flags);
+WEFT_API ssize_t tee(int in, int out, size_t size, unsigned flags);
+WEFT_API ssize_t vmsplice(int fd, const iovec* parts, size_t count, unsigned flags);
+
 // Locks. The kernel hands them out; a signal handler ends a wait with EINTR as it ends libc's, a kill does not.
 WEFT_API int flock(int fd, int operation);
 WEFT_API int lockf(int fd, int command, off_t size);
