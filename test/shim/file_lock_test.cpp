@@ -3,6 +3,7 @@
 #include <csignal>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <weft/error.hpp>
 #include <weft/timeout.hpp>
@@ -266,6 +267,26 @@ HUB_TEST("neither a kill nor a timeout ends the wait for a lock, which is held a
         CHECK(::flock(file, LOCK_UN) == 0);
         CHECK(::flock(held, LOCK_UN) == 0);
     }
+}
+
+HUB_TEST("a thread that ends leaves nobody behind who waits for a lock or for a FIFO's other end") {
+    const test::scratch folder;
+    const descriptor held = opened(folder), file = opened(folder);
+    const std::string fifo = folder.name("fifo");
+    CHECK(::mkfifo(fifo.c_str(), 0600) == 0);
+    CHECK(::flock(held, LOCK_EX) == 0);
+    const test::patched now;
+    int locked = 0, fd = 0;
+    std::thread{[&] {
+        weft::spawn([&] { locked = ::flock(file, LOCK_EX); });
+        weft::spawn([&] { fd = ::open(fifo.c_str(), O_RDONLY | O_CLOEXEC); });
+        weft::sleep_for(5ms);
+    }}.join();
+    CHECK(locked == -1);
+    CHECK(fd == -1);
+    CHECK(::flock(held, LOCK_UN) == 0);
+    weft::sleep_for(5ms);
+    CHECK(::flock(held, LOCK_EX | LOCK_NB) == 0);
 }
 
 HUB_TEST("lockf64 and fcntl64 wait as the others do") {

@@ -10,6 +10,12 @@
 using namespace std::chrono_literals;
 using test::descriptor;
 
+// What _FORTIFY_SOURCE makes of pread().
+extern "C" {
+ssize_t __pread_chk(int fd, void* data, size_t size, off_t offset, size_t room);
+ssize_t __pread64_chk(int fd, void* data, size_t size, off64_t offset, size_t room);
+}
+
 namespace {
 
 constexpr std::size_t page = 4096;
@@ -170,6 +176,29 @@ HUB_TEST("a read from the page cache does not park, and one from the disk does")
     CHECK_FALSE(parks(8 * page));
 }
 
+HUB_TEST("reads from the disk stop nobody, and a kill waits for them") {
+    const test::scratch folder{test::disk_folder()};
+    const descriptor file = file_with(folder.name("f"), std::size_t{4} << 20, {});
+    if (!test::is_cold(file, 0)) return;
+    const test::patched now;
+    const bool free = test::leaves_the_thread_free([&] {
+        test::make_cold(file);
+        char b[page];
+        for (off_t at = 0; at < (1 << 20); at += page) CHECK(::pread(file, b, page, at) == static_cast<ssize_t>(page));
+    });
+    CHECK(free);
+    ssize_t got = -7;
+    std::string room(std::size_t{4} << 20, 0);
+    auto reading = weft::spawn([&] {
+        got = ::pread(file, room.data(), room.size(), 0);
+        weft::sleep_for(1h);
+    });
+    weft::yield();
+    CHECK(got == -7);
+    CHECK(reading.kill(5s));
+    CHECK(got == static_cast<ssize_t>(room.size()));
+}
+
 HUB_TEST("a task that only reads cached files lets others run") {
     const test::scratch folder;
     const descriptor file = file_with(folder.name("f"), page, {0});
@@ -193,6 +222,10 @@ HUB_TEST("the large-file names read and write as the others do") {
     CHECK(text.compare(8, 16, b, 16) == 0);
     CHECK(::preadv64v2(file, &part, 1, 20, 0) == 16);
     CHECK(text.compare(20, 16, b, 16) == 0);
+    CHECK(::__pread_chk(file, b, 16, 30, sizeof b) == 16);
+    CHECK(text.compare(30, 16, b, 16) == 0);
+    CHECK(::__pread64_chk(file, b, 16, 40, sizeof b) == 16);
+    CHECK(text.compare(40, 16, b, 16) == 0);
     CHECK(::pwrite64(file, "abcd", 4, 0) == 4);
     iovec words{const_cast<char*>("efgh"), 4};
     CHECK(::pwritev64(file, &words, 1, 4) == 4);

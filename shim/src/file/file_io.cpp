@@ -163,8 +163,9 @@ ssize_t done_here(size_t count, const errno_kept& kept) {
     return static_cast<ssize_t>(count);
 }
 
-// Disks are quick to take a copy until the kernel holds writers up. For a while after that the pool has it.
-constexpr std::chrono::milliseconds long_write{1};
+// Disks are quick to take a copy until the kernel holds writers up. For a while after that the pool has it. A thread that
+// merely lost the processor is back sooner.
+constexpr std::chrono::milliseconds long_write{8};
 constexpr std::chrono::seconds then_pooled{1};
 std::atomic<clock::rep> pooled_until{0};
 

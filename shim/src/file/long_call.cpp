@@ -157,8 +157,10 @@ io::outcome long_call::wait_for_end(io::manner how) {
         std::uint64_t count;
         if (sys::read(event_, &count, sizeof count) > 0) return end;
         // A call-back may come before the thread is in its system call, which it then does not end: once more.
-        if (handler && handler->works()) call_back();
-        if (handler) how.by = deadline::after(between);
+        if (handler && handler->works()) {
+            call_back();
+            how.by = deadline::after(between);
+        }
         const io::outcome woken = io::wait(event_, seen, io::direction::read, how);
         switch (woken) {
             case io::outcome::ready:

@@ -51,8 +51,8 @@ private:
     int thread_ = 0;
 };
 
-/// Makes the call on a thread of its own. A kill calls it back only if it is `killable`. Where there is no such thread,
-/// the caller's own makes the call. @returns its result, with its errno, or what a kill makes of it
+/// Makes the call on a thread of its own. A kill calls it back only if it is `killable`; without a descriptor to wait on,
+/// nothing does. Where there is no such thread, the caller's own makes the call. @returns its result, with its errno, or what a kill makes of it
 template <class Call>
 auto call_long(const core& from, const char* what, io::signal_rule signals, bool killable, Call call)
     -> decltype(call()) {
@@ -62,7 +62,10 @@ auto call_long(const core& from, const char* what, io::signal_rule signals, bool
     io::manner how = from.manner_of(what, deadline::never(), signals);
     how.interruptible = killable;
     const io::outcome end = made.wait(how);
-    if (end == io::outcome::failed) return call();
+    if (end == io::outcome::failed) {
+        const io::attempt none{-1};
+        return offloaded(detail::offload_kind::unbounded, what, none, none, call);
+    }
     raise_here(made.signal());
     if (made.result() >= 0) {
         kept.restore();

@@ -28,9 +28,8 @@ bool named_may_wait(int folder, const char* path, int flags) noexcept {
 }
 
 // Our own as yet: nobody else has this descriptor.
-bool cleared(int fd) noexcept {
-    const long flags = sys::call(SYS_fcntl, fd, F_GETFL);
-    return flags >= 0 && sys::call(SYS_fcntl, fd, F_SETFL, flags & ~O_NONBLOCK) == 0;
+void clear_nonblock(int fd) noexcept {
+    sys::call(SYS_fcntl, fd, F_SETFL, sys::call(SYS_fcntl, fd, F_GETFL) & ~O_NONBLOCK);
 }
 
 bool needs_mode(int flags) noexcept { return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE; }
@@ -52,7 +51,8 @@ int core::open_any(int folder, const char* path, int flags, const char* call, Na
     // ENXIO: a FIFO by now, without a reader; EWOULDBLOCK: somebody has a lease on the file.
     if (fd < 0 && errno != ENXIO && errno != EWOULDBLOCK) return -1;
     struct stat file;
-    if (fd >= 0 && sys::call(SYS_fstat, fd, sys::word(&file)) == 0 && !may_wait(file) && cleared(fd)) {
+    if (fd >= 0 && sys::call(SYS_fstat, fd, sys::word(&file)) == 0 && !may_wait(file)) {
+        clear_nonblock(fd);
         io::spent_turn();
         kept.restore();
         return fresh(fd);

@@ -18,11 +18,12 @@ inline bool closed_since(const io::attempt& seen) noexcept {
     return seen.entry && seen.entry->generation.load(std::memory_order_acquire) != seen.generation;
 }
 
-/// Makes `call` on a pool thread while the caller is parked; no kill ends that. A descriptor that is closed before its turn
+/// Makes `call` on a thread of that kind while the caller is parked; no kill ends that. A descriptor that is closed before its turn
 /// has come is not touched any more: EBADF. Without any thread the caller's own makes the call.
 /// @returns the call's result, with its errno
 template <class Call>
-auto in_pool(const char* what, const io::attempt& one, const io::attempt& other, Call call) -> decltype(call()) {
+auto offloaded(detail::offload_kind kind, const char* what, const io::attempt& one, const io::attempt& other, Call call)
+    -> decltype(call()) {
     struct job {
         Call& call;
         const io::attempt& one;
@@ -43,11 +44,16 @@ auto in_pool(const char* what, const io::attempt& one, const io::attempt& other,
         j.signal = take_signal_of(j.error);
     };
     const errno_kept kept;
-    if (!detail::offload(detail::offload_kind::file, run, &work, what)) return call();
+    if (!detail::offload(kind, run, &work, what)) return call();
     raise_here(work.signal);
     if (work.result < 0) errno = work.error;
     else kept.restore();
     return work.result;
+}
+
+template <class Call>
+auto in_pool(const char* what, const io::attempt& one, const io::attempt& other, Call call) -> decltype(call()) {
+    return offloaded(detail::offload_kind::file, what, one, other, call);
 }
 
 template <class Call>
