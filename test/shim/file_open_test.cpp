@@ -1,4 +1,5 @@
 // open and its kin: a FIFO waits for its other end, and nothing else waits.
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
@@ -101,7 +102,7 @@ DIFFERENTIAL("what else is opened, and what is refused") {
     opens("a device", "/dev/null", O_RDWR);
     opens("a terminal line", "/dev/ptmx", O_RDWR | O_NOCTTY);
     opens("no name", "", O_RDONLY);
-    opens("null", nullptr, O_RDONLY);
+    opens("a bad address", reinterpret_cast<const char*>(8), O_RDONLY);
     out("creat", [&] { return c.close(c.creat(folder.name("c").c_str(), 0600)); });
     out("creat in no folder", [&] { return c.creat(folder.name("x/y").c_str(), 0600); });
 }
@@ -151,6 +152,21 @@ HUB_TEST("each name of open waits for a FIFO's other end") {
         CHECK_FALSE(test::has_nonblock(written));
         CHECK(weft::monkey::is_patched(each.first));
     }
+}
+
+HUB_TEST("what open waited for has the lowest free number") {
+    const test::scratch folder;
+    const std::string name = fifo_in(folder);
+    const test::patched now;
+    descriptor low{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+    const int number = low;
+    low.close();
+    auto opening = weft::spawn([&] { return ::open(name.c_str(), O_RDONLY | O_CLOEXEC); });
+    weft::sleep_for(5ms);
+    const descriptor other{::open(name.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)};
+    const descriptor opened{opening.get()};
+    CHECK(std::min<int>(opened, other) == number);
+    CHECK(std::max<int>(opened, other) == number + 1);
 }
 
 HUB_TEST("a kill or a timeout ends the open of a FIFO, and nothing is left open") {

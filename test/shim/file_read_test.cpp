@@ -21,11 +21,12 @@ namespace {
 constexpr std::size_t page = 4096;
 
 /// A file of `size` patterned bytes, of which only the pages in `cached` are in the page cache.
-descriptor file_with(const std::string& name, std::size_t size, std::initializer_list<std::size_t> cached) {
+descriptor file_with(const std::string& name, std::size_t size, std::initializer_list<std::size_t> cached,
+                     const test::calls& c = test::plain_calls()) {
     descriptor file{::open(name.c_str(), O_CREAT | O_RDWR | O_CLOEXEC | O_TRUNC, 0600)};
     const std::string text = test::pattern(size);
     CHECK(::write(file, text.data(), size) == static_cast<ssize_t>(size));
-    test::make_cold(file);
+    test::make_cold(file, c);
     char byte;
     for (const std::size_t at : cached) CHECK(::pread(file, &byte, 1, static_cast<off_t>(at * page)) == 1);
     CHECK(::lseek(file, 0, SEEK_SET) == 0);
@@ -36,7 +37,7 @@ descriptor file_with(const std::string& name, std::size_t size, std::initializer
 
 DIFFERENTIAL("pread and its kin leave the position alone") {
     const test::scratch folder;
-    const descriptor file = file_with(folder.name("f"), 3 * page, {0, 1, 2});
+    const descriptor file = file_with(folder.name("f"), 3 * page, {0, 1, 2}, c);
     std::string room(4 * page, 0);
     out("pread", [&] { return c.pread(file, room.data(), 100, 50); });
     out.bytes("what", room.data(), 100);
@@ -58,7 +59,7 @@ DIFFERENTIAL("pread and its kin leave the position alone") {
 
 DIFFERENTIAL("pread and its kin refuse what libc refuses") {
     const test::scratch folder;
-    const descriptor file = file_with(folder.name("f"), page, {0});
+    const descriptor file = file_with(folder.name("f"), page, {0}, c);
     const descriptor written{::open(folder.name("f").c_str(), O_WRONLY | O_CLOEXEC)};
     const descriptor opened{::open(folder.name("").c_str(), O_RDONLY | O_CLOEXEC)};
     auto pipe = test::pipe_pair();
@@ -98,19 +99,19 @@ DIFFERENTIAL("preadv2 from the position waits as readv does") {
 DIFFERENTIAL("a read is whole however little of it the page cache holds") {
     const test::scratch folder{test::disk_folder()};
     std::string room(20 * page, 0);
-    const descriptor file = file_with(folder.name("f"), 16 * page, {0, 3, 9});
+    const descriptor file = file_with(folder.name("f"), 16 * page, {0, 3, 9}, c);
     out("pread", [&] { return c.pread(file, room.data(), 16 * page, 0); });
     out.bytes("what", room.data(), 16 * page);
-    test::make_cold(file);
+    test::make_cold(file, c);
     out("cold", [&] { return c.pread(file, room.data(), 20 * page, 100); });
     out.bytes("what", room.data(), 16 * page);
-    const descriptor second = file_with(folder.name("g"), 16 * page, {0, 1, 5});
+    const descriptor second = file_with(folder.name("g"), 16 * page, {0, 1, 5}, c);
     iovec parts[3] = {{room.data(), page + 7}, {room.data() + page + 7, 5 * page}, {room.data() + 6 * page + 7, 14 * page}};
     out("readv", [&] { return c.readv(second, parts, 3); });
     out.bytes("what", room.data(), 16 * page);
     out.value("position", ::lseek(second, 0, SEEK_CUR));
     out("at the end", [&] { return c.read(second, room.data(), 10); });
-    const descriptor third = file_with(folder.name("h"), 16 * page + 11, {0});
+    const descriptor third = file_with(folder.name("h"), 16 * page + 11, {0}, c);
     out("read", [&] { return c.read(third, room.data(), 3 * page); });
     out.value("position", ::lseek(third, 0, SEEK_CUR));
     out("read on", [&] { return c.read(third, room.data(), room.size()); });
@@ -119,18 +120,18 @@ DIFFERENTIAL("a read is whole however little of it the page cache holds") {
 
 DIFFERENTIAL("RWF_NOWAIT by the caller is answered at once") {
     const test::scratch folder{test::disk_folder()};
-    const descriptor file = file_with(folder.name("f"), 4 * page, {0});
+    const descriptor file = file_with(folder.name("f"), 4 * page, {0}, c);
     char b[16];
     iovec part{b, sizeof b};
     out("cached", [&] { return c.preadv2(file, &part, 1, 0, RWF_NOWAIT); });
-    test::make_cold(file);
+    test::make_cold(file, c);
     out("cold", [&] { return c.preadv2(file, &part, 1, 2 * page, RWF_NOWAIT); });
 }
 
 DIFFERENTIAL("much is read whole, and so is a file that goes past the cache") {
     const test::scratch folder{test::disk_folder()};
-    constexpr std::size_t much = std::size_t{5} << 20;
-    const descriptor file = file_with(folder.name("f"), much, {});
+    constexpr std::size_t much = (std::size_t{1} << 20) + 3 * page;
+    const descriptor file = file_with(folder.name("f"), much, {}, c);
     std::string room(much + page, 0);
     out.untimed("read", [&] { return c.read(file, room.data(), room.size()); });
     out.bytes("what", room.data(), much);

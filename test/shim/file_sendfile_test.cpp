@@ -23,6 +23,12 @@ namespace {
 
 constexpr std::size_t much = std::size_t{4} << 20;
 
+// Made once: that takes long enough for a ticker to notice.
+const std::string& much_text() {
+    static const std::string text = test::pattern(much);
+    return text;
+}
+
 descriptor file_of(const test::scratch& folder, const char* leaf, const std::string& text) {
     descriptor file{::open(folder.name(leaf).c_str(), O_CREAT | O_RDWR | O_CLOEXEC | O_TRUNC, 0600)};
     CHECK(::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()));
@@ -63,11 +69,11 @@ private:
 
 DIFFERENTIAL("a file to a stream socket") {
     const test::scratch folder{test::disk_folder()};
-    const std::string text = test::pattern(much);
+    const std::string& text = much_text();
     const descriptor file = file_of(folder, "f", text);
     for (auto* const make : {+[] { return test::unix_pair(); }, +[] { return test::tcp_pair(); }}) {
         auto s = make();
-        test::make_cold(file);
+        test::make_cold(file, c);
         off_t offset = 1000;
         {
             drain reader{s[1], 2'000'000};
@@ -91,7 +97,7 @@ DIFFERENTIAL("a file to a stream socket") {
 
 DIFFERENTIAL("sendfile to a socket in time, and without waiting") {
     const test::scratch folder;
-    const descriptor file = file_of(folder, "f", test::pattern(much));
+    const descriptor file = file_of(folder, "f", much_text());
     auto s = test::unix_pair();
     test::set_timeout(s[0], SO_SNDTIMEO, 100);
     off_t offset = 0;
@@ -112,7 +118,7 @@ DIFFERENTIAL("sendfile to a socket in time, and without waiting") {
 DIFFERENTIAL("sendfile waits for a reader, and is told when there is none") {
     ::signal(SIGPIPE, SIG_IGN);
     const test::scratch folder;
-    const descriptor file = file_of(folder, "f", test::pattern(much));
+    const descriptor file = file_of(folder, "f", much_text());
     auto s = test::unix_pair();
     std::string room(much, 0);
     {
@@ -168,7 +174,7 @@ DIFFERENTIAL("sendfile refuses what libc refuses") {
 
 HUB_TEST("a kill ends sendfile with what has gone, or with ECANCELED; sendfile64 is the same") {
     const test::scratch folder;
-    const descriptor file = file_of(folder, "f", test::pattern(much));
+    const descriptor file = file_of(folder, "f", much_text());
     const test::patched now;
     auto s = test::unix_pair();
     for (const bool any_gone : {true, false}) {
@@ -190,7 +196,7 @@ HUB_TEST("a kill ends sendfile with what has gone, or with ECANCELED; sendfile64
 
 HUB_TEST("a hundred slow readers of a file hold no thread") {
     const test::scratch folder{test::disk_folder()};
-    const descriptor file = file_of(folder, "f", test::pattern(much));
+    const descriptor file = file_of(folder, "f", much_text());
     const test::patched now;
     constexpr int readers = 100;
     std::vector<test::ends> sockets;

@@ -64,7 +64,7 @@ DIFFERENTIAL("splice between a file and a pipe") {
     auto p = test::pipe_pair();
     std::string room(pipe_size, 0);
     off64_t at = 100;
-    test::make_cold(file);
+    test::make_cold(file, c);
     out.untimed("from an offset", [&] { return c.splice(file, &at, p[1], nullptr, 30'000, 0); });
     out.value("offset", at);
     out("what came", [&] { return c.read(p[0], room.data(), room.size()); });

@@ -1,11 +1,14 @@
 #include "long_call.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <mutex>
 #include <optional>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 
 #include "../fresh.hpp"
 #include "base/sys.hpp"
@@ -76,6 +79,19 @@ private:
     int signal_;
 };
 
+// Programs rely on a new descriptor's having the lowest free number, the one that this call is to open among them.
+int far_event() noexcept {
+    constexpr rlim_t far = 4096;
+    const auto event = static_cast<int>(sys::call(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK));
+    rlimit numbers;
+    if (event < 0 || ::getrlimit(RLIMIT_NOFILE, &numbers) != 0) return event;
+    const auto from = static_cast<long>(std::min(far, numbers.rlim_cur / 2));
+    const auto moved = static_cast<int>(sys::call(SYS_fcntl, event, F_DUPFD_CLOEXEC, from));
+    if (moved < 0) return event;
+    sys::close(event);
+    return moved;
+}
+
 void set_blocked(int signal, bool blocked) noexcept {
     if (signal == 0) return;
     const std::uint64_t mask = mask_of(signal);
@@ -130,7 +146,7 @@ void long_call::call_back() noexcept {
 }
 
 io::outcome long_call::wait(const io::manner& how) {
-    event_ = static_cast<int>(sys::call(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK));
+    event_ = far_event();
     if (event_ < 0) return io::outcome::failed;
     struct event_end {
         int event;

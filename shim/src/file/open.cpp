@@ -15,16 +15,17 @@ namespace {
 
 namespace sys = weft::detail::sys;
 
-// Devices in memory (/dev/null and the like) are open at once.
-bool may_wait(const struct stat& file) noexcept {
+// Devices in memory (/dev/null and the like) are open at once, and a FIFO that is its own other end.
+bool may_wait(const struct stat& file, int flags) noexcept {
     constexpr unsigned memory = 1;
-    return S_ISFIFO(file.st_mode) || (S_ISCHR(file.st_mode) && major(file.st_rdev) != memory);
+    if (S_ISFIFO(file.st_mode)) return (flags & O_ACCMODE) != O_RDWR;
+    return S_ISCHR(file.st_mode) && major(file.st_rdev) != memory;
 }
 
 bool named_may_wait(int folder, const char* path, int flags) noexcept {
     struct stat file;
     const long how = (flags & O_NOFOLLOW) != 0 ? AT_SYMLINK_NOFOLLOW : 0;
-    return sys::call(SYS_newfstatat, folder, sys::word(path), sys::word(&file), how) == 0 && may_wait(file);
+    return sys::call(SYS_newfstatat, folder, sys::word(path), sys::word(&file), how) == 0 && may_wait(file, flags);
 }
 
 // Our own as yet: nobody else has this descriptor.
@@ -51,7 +52,7 @@ int core::open_any(int folder, const char* path, int flags, const char* call, Na
     // ENXIO: a FIFO by now, without a reader; EWOULDBLOCK: somebody has a lease on the file.
     if (fd < 0 && errno != ENXIO && errno != EWOULDBLOCK) return -1;
     struct stat file;
-    if (fd >= 0 && sys::call(SYS_fstat, fd, sys::word(&file)) == 0 && !may_wait(file)) {
+    if (fd >= 0 && sys::call(SYS_fstat, fd, sys::word(&file)) == 0 && !may_wait(file, flags)) {
         clear_nonblock(fd);
         io::spent_turn();
         kept.restore();
