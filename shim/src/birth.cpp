@@ -53,16 +53,6 @@ FILE* core::freopen64(const char* path, const char* mode, FILE* stream) {
     return fresh_stream(original().freopen64(path, mode, stream));
 }
 
-int core::open(const char* path, int flags, mode_t mode) { return fresh(original().open(path, flags, mode)); }
-int core::open64(const char* path, int flags, mode_t mode) { return fresh(original().open64(path, flags, mode)); }
-
-int core::openat(int folder, const char* path, int flags, mode_t mode) {
-    return fresh(original().openat(folder, path, flags, mode));
-}
-int core::openat64(int folder, const char* path, int flags, mode_t mode) {
-    return fresh(original().openat64(folder, path, flags, mode));
-}
-
 int core::pipe(int* ends) { return fresh_pair(original().pipe(ends), ends); }
 int core::pipe2(int* ends, int flags) { return fresh_pair(original().pipe2(ends, flags), ends); }
 

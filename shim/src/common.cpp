@@ -65,9 +65,9 @@ way_to_try way_of(int fd, const io::attempt& seen) noexcept {
     if (sys::call(SYS_fstat, fd, sys::word(&file)) < 0) return way_to_try::never_waits;  // the call itself says why
     switch (file.st_mode & S_IFMT) {
         case S_IFSOCK: way = way_to_try::socket; break;
+        case S_IFDIR: way = way_to_try::never_waits; break;
         case S_IFREG:
-        case S_IFDIR:
-        case S_IFBLK: way = way_to_try::never_waits; break;
+        case S_IFBLK: way = way_to_try::file; break;
         case S_IFCHR: way = way_to_try::look_first; break;
         default: way = way_to_try::nowait; break;  // pipes, and eventfd and its kin, which have no type
     }

@@ -49,8 +49,9 @@ private:
     static int try_connect(int fd, io::fd_entry& entry, const sockaddr* address, socklen_t size);
     bool wait_for_connect(int fd, deadline& by, bool& timed) const;
     ssize_t send_message(int fd, const msghdr* message, int flags, const char* call) const;
-    ssize_t read_parts(int fd, const iovec* parts, int count, const char* call) const;
-    ssize_t write_parts(int fd, const iovec* parts, int count, const char* call) const;
+    // The flags are preadv2's, for files.
+    ssize_t read_parts(int fd, const iovec* parts, int count, const char* call, int flags = 0) const;
+    ssize_t write_parts(int fd, const iovec* parts, int count, const char* call, int flags = 0) const;
     int wait_for_any(pollfd* fds, nfds_t count, deadline by, io::real_poll look, const char* call) const;
     int select_until(int count, fd_set* readable, fd_set* writable, fd_set* odd, deadline by, const sigset_t* mask,
                      const char* call) const;
@@ -59,6 +60,20 @@ private:
     bool clear_for(int fd, int onto) const;
     void close_each_from(int first);
     int fcntl_any(int fd, int command, void* argument, bool wide) const;
+    int lock_region(int fd, int command, void* argument, bool wide) const;
+    template <class Once>
+    ssize_t move_between(int in, int out, size_t size, bool whole, const char* call, Once once) const;
+    ssize_t splice_waiting(int in, off64_t* in_at, int out, off64_t* out_at, size_t size, unsigned flags,
+                           const char* call) const;
+    ssize_t send_file(int out, int in, off_t* offset, size_t size) const;
+    template <class Native>
+    int open_any(int folder, const char* path, int flags, const char* call, Native native) const;
+    template <class Native>
+    ssize_t read_at(int fd, const iovec* parts, int count, off_t offset, int flags, const char* call,
+                    Native native) const;
+    template <class Native>
+    ssize_t write_at(int fd, const iovec* parts, int count, off_t offset, int flags, const char* call,
+                     Native native) const;
 };
 
 /// Restores errno on the way out of a call that succeeded.
@@ -77,8 +92,13 @@ enum class way_to_try : std::uint8_t {
     socket,      // MSG_DONTWAIT
     nowait,      // RWF_NOWAIT: pipes, eventfd, timerfd
     look_first,  // no such try: poll, then call
-    never_waits, // regular files and what epoll refuses: libc's own call
+    never_waits, // files in memory, and what epoll refuses: libc's own call
+    // Files that may have to be fetched: what a try does not do, a pool thread does.
+    file,         // RWF_NOWAIT
+    file_copies,  // RWF_NOWAIT for reads only; writes are copies into the cache of a local disk
+    file_pooled,  // no such try
 };
+inline bool is_file(way_to_try way) noexcept { return way >= way_to_try::file; }
 way_to_try way_of(int fd, const io::attempt& seen) noexcept;
 void relearn(const io::attempt& seen, way_to_try way) noexcept;
 

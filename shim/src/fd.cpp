@@ -13,7 +13,10 @@
 #include <sys/ioctl.h>
 
 #include "base/sys.hpp"
+#include "file/file_io.hpp"
 #include "fresh.hpp"
+#include "gate.hpp"
+#include "look.hpp"
 #include "parts.hpp"
 #include "transfer.hpp"
 
@@ -22,50 +25,14 @@ namespace {
 
 constexpr short in = POLLIN, out = POLLOUT;
 
-// The descriptor says that it has no RWF_NOWAIT. EINVAL is about the size: eventfd and its kin refuse a small one.
-bool no_such_try() noexcept { return errno == EOPNOTSUPP || errno == ENOSYS; }
-
-// Opened the other way round only: poll() would never say ready, the call itself says EBADF.
-bool wrong_way(int fd, int unwanted) noexcept {
-    const int flags = original().fcntl(fd, F_GETFL, nullptr);
-    return flags < 0 || (flags & O_ACCMODE) == unwanted;
-}
-
-// Whether it is ready or not: these refuse what is less than they take, and what they do not do at all.
-bool refuses(int fd, short event, size_t size) noexcept {
-    constexpr size_t never = SIZE_MAX;
-    constexpr struct {
-        std::string_view name;
-        size_t read, written;  // at least
-    } kinds[] = {{"anon_inode:[eventfd]", 8, 8},    {"anon_inode:[timerfd]", 8, never},
-                 {"anon_inode:[signalfd]", 128, never}, {"anon_inode:inotify", 0, never},
-                 {"anon_inode:[eventpoll]", never, never}, {"anon_inode:[pidfd]", never, never}};
-    namespace sys = detail::sys;
-    char link[32], name[64];
-    std::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    const long length = sys::call(SYS_readlinkat, AT_FDCWD, sys::word(link), sys::word(name), sizeof name);
-    for (const auto& kind : kinds)
-        if (length > 0 && std::string_view{name, static_cast<size_t>(length)} == kind.name)
-            return size < (event == in ? kind.read : kind.written);
-    return false;
-}
-
-// For what has no try of its own: looks, and calls only if that will not wait. What poll() tells of a non-blocking call is too
-// little: it may take a part where there is no room for the rest.
-template <class Call>
-ssize_t look_then(int fd, const io::attempt& seen, short event, int unwanted, size_t size, Call call) {
-    if (ready_now(fd, event) || wrong_way(fd, unwanted) || !blocks(fd, seen) || refuses(fd, event, size)) return call();
-    errno = EAGAIN;
-    return -1;
-}
-
 }  // namespace
 
-ssize_t core::read_parts(int fd, const iovec* parts, int count, const char* call) const {
+ssize_t core::read_parts(int fd, const iovec* parts, int count, const char* call, int flags) const {
     const originals& libc = original();
     const remaining_parts all{parts, count < 0 ? size_t{IOV_MAX} + 1 : static_cast<size_t>(count)};
     const io::attempt first{fd};
     if (!first.entry || !all.possible() || all.total() == 0) return libc.readv(fd, parts, count);
+    if (const auto got = read_file(fd, first, {parts, count, at_position, flags}, call)) return *got;
     const auto wanted = static_cast<ssize_t>(std::min<size_t>(all.total(), SSIZE_MAX));
     const auto once = [&](const io::attempt& seen) -> ssize_t {
         switch (way_of(fd, seen)) {
@@ -80,7 +47,7 @@ ssize_t core::read_parts(int fd, const iovec* parts, int count, const char* call
                 break;
             }
             case way_to_try::nowait: {
-                const ssize_t got = ::preadv2(fd, parts, count, -1, RWF_NOWAIT);
+                const ssize_t got = libc.preadv2(fd, parts, count, -1, RWF_NOWAIT);
                 if (got >= 0 || !no_such_try()) return got;
                 relearn(seen, way_to_try::look_first);
                 break;
@@ -106,11 +73,12 @@ ssize_t core::__read_chk(int fd, void* data, size_t size, size_t room) {
 
 ssize_t core::readv(int fd, const iovec* parts, int count) { return read_parts(fd, parts, count, "readv"); }
 
-ssize_t core::write_parts(int fd, const iovec* parts, int count, const char* call) const {
+ssize_t core::write_parts(int fd, const iovec* parts, int count, const char* call, int flags) const {
     const originals& libc = original();
     remaining_parts left{parts, count < 0 ? size_t{IOV_MAX} + 1 : static_cast<size_t>(count)};
     const io::attempt first{fd};
     if (!first.entry || !left.possible() || left.total() == 0) return libc.writev(fd, parts, count);
+    if (const auto took = write_file(fd, first, {parts, count, at_position, flags}, call)) return *took;
     if (way_of(fd, first) == way_to_try::never_waits) {
         // Once only: after a write that the file's size limit cut short, the next one raises SIGXFSZ.
         const ssize_t took = libc.writev(fd, parts, count);
@@ -133,7 +101,7 @@ ssize_t core::write_parts(int fd, const iovec* parts, int count, const char* cal
                 break;
             }
             case way_to_try::nowait: {
-                const ssize_t took = ::pwritev2(fd, rest, rest_count, -1, RWF_NOWAIT);
+                const ssize_t took = libc.pwritev2(fd, rest, rest_count, -1, RWF_NOWAIT);
                 if (took >= 0 || !no_such_try()) return took;
                 relearn(seen, way_to_try::look_first);
                 break;
@@ -241,6 +209,8 @@ int core::dup3(int fd, int onto, int flags) {
 
 int core::fcntl_any(int fd, int command, void* argument, bool wide) const {
     const originals& libc = original();
+    const bool may_wait = command == F_SETLKW || command == F_OFD_SETLKW;
+    if (may_wait && (who == caller::ours || parks(monkey::area::fd))) return lock_region(fd, command, argument, wide);
     const int result = wide ? libc.fcntl64(fd, command, argument) : libc.fcntl(fd, command, argument);
     if (command == F_SETFL) io::flags_changed();
     if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) duplicated(fd, fresh(result));

@@ -23,8 +23,8 @@ void* open_and_look(const char* path, int mode) {
 }
 
 bool any_patched() noexcept {
-    for (const auto& area : patched)
-        if (area.load(std::memory_order_relaxed)) return true;
+    for (const auto& gate : gates)
+        if ((gate.load(std::memory_order_relaxed) & is_patched) != 0) return true;
     return false;
 }
 

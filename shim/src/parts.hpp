@@ -11,11 +11,11 @@ namespace weft::shim {
 class remaining_parts {
 public:
     remaining_parts(const iovec* parts, size_t count) noexcept : all_{parts}, all_count_{count} {
-        for (size_t i = 0; i < count && count <= IOV_MAX; ++i) total_ += parts[i].iov_len;
+        for (size_t i = 0; i < count && possible(); ++i) total_ += parts[i].iov_len;
     }
 
-    /// False for a count that the kernel refuses: it is to say so itself.
-    bool possible() const noexcept { return all_count_ <= IOV_MAX; }
+    /// False for what the kernel refuses: it is to say so itself.
+    bool possible() const noexcept { return all_count_ <= IOV_MAX && (all_ || all_count_ == 0); }
     size_t total() const noexcept { return total_; }
 
     /// The first `gone` bytes have gone.

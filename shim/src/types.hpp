@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 
+#include <aio.h>
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>

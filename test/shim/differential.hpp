@@ -13,6 +13,11 @@
 #include <utility>
 #include <vector>
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+
 #include <weft/monkey.hpp>
 #include <weft/shim.hpp>
 #include <weft/task.hpp>
@@ -28,10 +33,13 @@ struct calls {
 #define WEFT_SOCKET_CALLS(X)                                                                                  \
     X(socket) X(accept) X(accept4) X(connect) X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) X(send) X(sendto)    \
     X(sendmsg) X(sendmmsg)
-#define WEFT_FD_CALLS(X) X(read) X(readv) X(write) X(writev) X(close) X(dup2) X(dup3)
+#define WEFT_FD_CALLS(X) X(read) X(readv) X(write) X(writev) X(creat) X(close) X(dup2) X(dup3)
 #define WEFT_POLL_CALLS(X) X(poll) X(ppoll) X(select) X(pselect) X(epoll_wait) X(epoll_pwait) X(epoll_pwait2)
 #define WEFT_DNS_CALLS(X) X(getaddrinfo)
-#define WEFT_FILE_CALLS(X)
+#define WEFT_FILE_CALLS(X)                                                                                    \
+    X(pread) X(preadv) X(preadv2) X(pwrite) X(pwritev) X(pwritev2) X(fsync) X(fdatasync) X(syncfs)            \
+    X(sync_file_range) X(copy_file_range) X(flock) X(lockf)               \
+    X(aio_suspend) X(sendfile) X(splice) X(tee) X(vmsplice)
 #define WEFT_PROCESS_CALLS(X)
 #define WEFT_SIGNAL_CALLS(X)
 #define WEFT_SYNC_CALLS(X)                                                                                    \

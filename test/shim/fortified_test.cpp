@@ -29,6 +29,11 @@ void run(const test::calls& c, test::journal& out) {
     out("ppoll in time", [&] { return test::checked_ppoll(s[0], 1, &short_limit); });
     // With 64-bit offsets this goes out as fcntl64().
     out("F_GETFL", [&] { return ::fcntl(s[0], F_GETFL) & O_NONBLOCK; });
+    const test::descriptor file{test::checked_open("/etc/passwd", O_RDONLY | O_CLOEXEC)};
+    out("pread", [&] { return test::checked_pread(file, 64, 3); });
+    out("pread from a socket", [&] { return test::checked_pread(s[0], 64, 3); });
+    out("open of nothing", [&] { return test::checked_open("", O_RDONLY); });
+    out("openat of nothing", [&] { return test::checked_openat(-1, "x", O_RDONLY); });
     out("read(-1)", [&] { return test::checked_read(-1, 10); });
 }
 
@@ -72,6 +77,8 @@ HUB_TEST("a call into too little room still ends the process") {
     static std::size_t too_much;
     too_much = much;
     CHECK(end_of([](int fd) { test::checked_read(fd, too_much); }) == SIGABRT);
+    CHECK(end_of([](int fd) { test::checked_pread(fd, too_much, 0); }) == SIGABRT);
+    CHECK(end_of([](int) { test::checked_open("/tmp/none", O_CREAT | (static_cast<int>(too_much) & 2)); }) == SIGABRT);
     CHECK(end_of([](int fd) { test::checked_recv(fd, too_much, 0); }) == SIGABRT);
     CHECK(end_of([](int fd) { test::checked_recvfrom(fd, too_much); }) == SIGABRT);
     CHECK(end_of([](int fd) { test::checked_poll(fd, 3, 0); }) == SIGABRT);

@@ -30,11 +30,8 @@ int control::take(const msghdr& message) {
     return came;
 }
 
-scratch::scratch() {
-    char name[] = "/tmp/weft-test-" "XX" "XX" "XX";
-    const char* made = ::mkdtemp(name);
-    if (!made) throw std::runtime_error("mkdtemp");
-    folder_ = made;
+scratch::scratch(const char* parent) : folder_{std::string{parent} + "/weft-test-" "XX" "XX" "XX"} {
+    if (!::mkdtemp(folder_.data())) throw std::runtime_error("mkdtemp");
 }
 
 scratch::~scratch() {

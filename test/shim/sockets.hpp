@@ -140,10 +140,10 @@ struct control {
     int take(const msghdr& message);
 };
 
-/// A name in a fresh folder below /tmp that vanishes with it.
+/// A name in a fresh folder that vanishes with it.
 class scratch {
 public:
-    scratch();
+    explicit scratch(const char* parent = "/tmp");
     ~scratch();
     scratch(const scratch&) = delete;
     scratch& operator=(const scratch&) = delete;

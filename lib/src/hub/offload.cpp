@@ -132,6 +132,11 @@ bool offload(offload_kind kind, void (*function)(void*), void* argument, const c
     return run_in(pool_of(kind), function, argument, what) == 0;
 }
 
+int hand_in(offload_kind kind, work& w, const char* what) {
+    refuse_in_hub(what);
+    return pool_of(kind).submit(w);
+}
+
 errand_end send_out(offload_kind kind, std::shared_ptr<errand> asked, const char* what, bool foreign) {
     refuse_in_hub(what);
     worker_pool& p = pool_of(kind);

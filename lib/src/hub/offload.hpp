@@ -4,6 +4,7 @@
 #include <memory>
 
 #include <weft/detail/export.hpp>
+#include <weft/detail/work.hpp>
 
 namespace weft::detail {
 
@@ -19,6 +20,11 @@ enum class offload_kind {
 /// Threads are made on demand and end after some idle seconds.
 /// @returns false if not even one thread can be made; nothing was run
 WEFT_API bool offload(offload_kind kind, void (*function)(void*), void* argument, const char* what);
+
+/// Hands work in and does not wait for it.
+/// @returns 0, or an error number: why it will not be run; it is the caller's again then
+/// @throws blocking_in_hub
+WEFT_API int hand_in(offload_kind kind, work& w, const char* what);
 
 /// Work that may outlive whoever asked for it, with everything that it reads and writes.
 struct errand {

@@ -18,6 +18,7 @@
 
 #include <weft/shim/dns.hpp>
 #include <weft/shim/fd.hpp>
+#include <weft/shim/file.hpp>
 #include <weft/shim/poll.hpp>
 #include <weft/shim/socket.hpp>
 #include <weft/shim/sync.hpp>
