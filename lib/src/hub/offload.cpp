@@ -131,7 +131,8 @@ bool offload(offload_kind kind, void (*function)(void*), void* argument, const c
     return run_in(pool_of(kind), function, argument, what) == 0;
 }
 
-errand_end send_out(offload_kind kind, std::shared_ptr<errand> asked, const char* what, bool foreign) {
+errand_end send_out(offload_kind kind, std::shared_ptr<errand> asked, const char* what, bool foreign,
+                    bool interruptible) {
     refuse_in_hub(what);
     worker_pool& p = pool_of(kind);
     driver& drive = scheduler::here().drive();
@@ -143,6 +144,7 @@ errand_end send_out(offload_kind kind, std::shared_ptr<errand> asked, const char
     while (!j->done && cause != wake::killed) {
         parking pause{what, j->what.get()};
         pause.foreign = foreign;
+        pause.interruptible = interruptible;
         cause = wait_for(*j, pause);
     }
     --drive.expected;
@@ -154,6 +156,8 @@ errand_end send_out(offload_kind kind, std::shared_ptr<errand> asked, const char
     delete j;
     return error == 0 ? errand_end::done : errand_end::no_thread;
 }
+
+int hand_over(offload_kind kind, work& what) noexcept { return pool_of(kind).submit(what); }
 
 void call_in_pool(void (*function)(void*), void* argument) {
     worker_pool& p = pool_of_functions();

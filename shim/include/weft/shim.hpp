@@ -19,6 +19,8 @@
 #include <weft/shim/dns.hpp>
 #include <weft/shim/fd.hpp>
 #include <weft/shim/poll.hpp>
+#include <weft/shim/process.hpp>
+#include <weft/shim/signal.hpp>
 #include <weft/shim/socket.hpp>
 #include <weft/shim/sync.hpp>
 #include <weft/shim/time.hpp>
