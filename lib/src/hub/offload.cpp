@@ -137,7 +137,8 @@ int hand_in(offload_kind kind, work& w, const char* what) {
     return pool_of(kind).submit(w);
 }
 
-errand_end send_out(offload_kind kind, std::shared_ptr<errand> asked, const char* what, bool foreign) {
+errand_end send_out(offload_kind kind, std::shared_ptr<errand> asked, const char* what, bool foreign,
+                    bool interruptible) {
     refuse_in_hub(what);
     worker_pool& p = pool_of(kind);
     driver& drive = scheduler::here().drive();
@@ -150,6 +151,7 @@ errand_end send_out(offload_kind kind, std::shared_ptr<errand> asked, const char
     while (!j->done && cause != wake::killed) {
         parking pause{what, j->what.get()};
         pause.foreign = foreign;
+        pause.interruptible = interruptible;
         cause = wait_for(*j, pause);
     }
     --drive.expected;
@@ -161,6 +163,8 @@ errand_end send_out(offload_kind kind, std::shared_ptr<errand> asked, const char
     delete j;
     return error == 0 ? errand_end::done : errand_end::no_thread;
 }
+
+int hand_over(offload_kind kind, work& what) noexcept { return pool_of(kind).submit(what); }
 
 void call_in_pool(void (*function)(void*), void* argument) {
     worker_pool& p = pool_of_functions();
