@@ -102,8 +102,8 @@ wake wait_for(job& j, parking pause) {
     return sched.park(pause);
 }
 
-/// @returns 0, or an error number: why it was not run
-int run_in(worker_pool& p, void (*function)(void*), void* argument, const char* what) {
+/// `ends`: by itself, however late. @returns 0, or an error number: why it was not run
+int run_in(worker_pool& p, void (*function)(void*), void* argument, const char* what, bool ends) {
     refuse_in_hub(what);
     thread& t = this_thread();
     driver& drive = scheduler::here().drive();
@@ -114,7 +114,11 @@ int run_in(worker_pool& p, void (*function)(void*), void* argument, const char* 
     while (!j.done) {
         if (t.unwinding) {
             // A thread that ends parks nobody, and the job still has to finish before its stack goes.
+            // What may never end is left to the pool after many looks, and the stack with it.
             if (!t.box->deliver_all()) t.box->sleep_briefly();
+            parking refused{what};
+            refused.interruptible = false;
+            if (!ends && !j.done) scheduler::here().would_park(refused);
             continue;
         }
         parking pause{what, argument};
@@ -128,7 +132,7 @@ int run_in(worker_pool& p, void (*function)(void*), void* argument, const char* 
 }  // namespace
 
 bool offload(offload_kind kind, void (*function)(void*), void* argument, const char* what) {
-    return run_in(pool_of(kind), function, argument, what) == 0;
+    return run_in(pool_of(kind), function, argument, what, kind != offload_kind::unbounded) == 0;
 }
 
 errand_end send_out(offload_kind kind, std::shared_ptr<errand> asked, const char* what, bool foreign) {
@@ -158,7 +162,7 @@ errand_end send_out(offload_kind kind, std::shared_ptr<errand> asked, const char
 void call_in_pool(void (*function)(void*), void* argument) {
     worker_pool& p = pool_of_functions();
     if (p.is_on_own_thread()) return function(argument);
-    if (const int error = run_in(p, function, argument, "an offloaded function"))
+    if (const int error = run_in(p, function, argument, "an offloaded function", true))
         throw std::system_error(error, std::generic_category(), "weft: no thread for offload()");
 }
 
