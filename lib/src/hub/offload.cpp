@@ -115,10 +115,9 @@ int run_in(worker_pool& p, void (*function)(void*), void* argument, const char* 
         if (t.unwinding) {
             // A thread that ends parks nobody, and the job still has to finish before its stack goes.
             // What may never end is left to the pool after many looks, and the stack with it.
-            if (!t.box->deliver_all()) t.box->sleep_briefly();
-            parking refused{what};
-            refused.interruptible = false;
-            if (!ends && !j.done) scheduler::here().would_park(refused);
+            if (t.box->deliver_all()) continue;
+            if (ends) t.box->sleep_briefly();
+            else scheduler::here().look_at_end(what);
             continue;
         }
         parking pause{what, argument};

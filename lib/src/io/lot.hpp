@@ -125,8 +125,7 @@ WEFT_API void summon_safely(const void* address) noexcept;
 /// @returns 0, or an error number: there can be no such thread
 WEFT_API int start_courier() noexcept;
 
-/// The thread ends, and the fiber would wait: a look at what others have sent, after a millisecond at most. One that comes
-/// here for ever is left behind.
+/// The thread ends, and the fiber would wait: as scheduler::look_at_end().
 WEFT_API void refuse(const char* what);
 
 /// In a forked child: who slept is the parent's.

@@ -53,25 +53,19 @@ deadline deadline_of(const request& r) {
     return time_limit{real ? CLOCK_REALTIME : CLOCK_MONOTONIC, span}.as_deadline();
 }
 
-// The kernel looks first, without waiting: at the time, the flags and the address, and whether the word has changed.
+// The kernel looks first. It must not wait, not even for a moment: that would take a wake-up from somebody.
 // @returns 0 if it would wait, else what it says
 long look(const request& r) noexcept {
-    request now = r;
-    if (r.timeout != 0) {
-        // With a word that is another one at once, it only judges the time.
+    if (r.timeout != 0 || r.bits() == 0) {
+        // Of a word that has changed at any rate, it judges the time and the bits only.
         const std::int32_t zero = 0;
-        now.word = &zero;
-        now.value = 1;
-        if (const long said = now.to_kernel(); said != -EAGAIN) return said;
-        now = r;
+        request of_time = r;
+        of_time.word = &zero;
+        of_time.value = 1;
+        if (const long said = of_time.to_kernel(); said != -EAGAIN) return said;
     }
-    // A point of time long past: a span of nothing takes as long as the thread's timers are slack.
-    static constexpr timespec past{0, 0};
-    now.operation = FUTEX_WAIT_BITSET | (r.operation & FUTEX_PRIVATE_FLAG);
-    now.timeout = sys::word(&past);
-    now.last = r.bits();
-    const long said = now.to_kernel();
-    return said == -ETIMEDOUT ? 0 : said;
+    // It moves nobody, if the word has not changed.
+    return request{r.word, FUTEX_CMP_REQUEUE | (r.operation & FUTEX_PRIVATE_FLAG), 0, 0, sys::word(r.word), r.value}.to_kernel();
 }
 
 long answer_to(io::outcome end) noexcept {
@@ -183,11 +177,12 @@ struct word_change {
 
 // Whether the program may write there, which the kernel asks before it does.
 bool may_write(const void* address) noexcept {
-    constexpr std::uintptr_t page = 4096;
-    constexpr int populate_write = 23;  // Linux 5.14
-    const long start = static_cast<long>(reinterpret_cast<std::uintptr_t>(address) & ~(page - 1));
-    const long said = sys::call(SYS_madvise, start, page, populate_write);
-    return said != -EFAULT && said != -ENOMEM;
+    const auto populate = [](const void* p) {
+        constexpr std::uintptr_t page = 4096;
+        constexpr int populate_write = 23;
+        return sys::call(SYS_madvise, static_cast<long>(reinterpret_cast<std::uintptr_t>(p) & ~(page - 1)), page, populate_write);
+    };
+    return populate(address) == 0 || populate(&address) != 0;  // before Linux 5.14 it is not told
 }
 
 // Where tasks sleep, the change and the wake-ups are three steps: who comes between them sees the changed word.
