@@ -268,3 +268,13 @@ TEST_CASE("keys_per_task refuses no name and long ones") {
     CHECK_THROWS_AS(weft::monkey::keys_per_task(""), std::invalid_argument);
     CHECK_THROWS_AS(weft::monkey::keys_per_task(std::string(64, 'x')), std::invalid_argument);
 }
+
+TEST_CASE("keys_per_task has room for 16 libraries") {
+    (void)listed();
+    int fitted = 3;  // two are listed from the start
+    try {
+        for (; fitted < 100; ++fitted) weft::monkey::keys_per_task("libofnobody");
+    } catch (const std::length_error&) {
+    }
+    CHECK(fitted == 16);
+}
