@@ -102,8 +102,8 @@ wake wait_for(job& j, parking pause) {
     return sched.park(pause);
 }
 
-/// @returns 0, or an error number: why it was not run
-int run_in(worker_pool& p, void (*function)(void*), void* argument, const char* what) {
+/// `ends`: by itself, however late. @returns 0, or an error number: why it was not run
+int run_in(worker_pool& p, void (*function)(void*), void* argument, const char* what, bool ends) {
     refuse_in_hub(what);
     thread& t = this_thread();
     driver& drive = scheduler::here().drive();
@@ -115,7 +115,10 @@ int run_in(worker_pool& p, void (*function)(void*), void* argument, const char* 
     while (!j.done) {
         if (t.unwinding) {
             // A thread that ends parks nobody, and the job still has to finish before its stack goes.
-            if (!t.box->deliver_all()) t.box->sleep_briefly();
+            // What may never end is left to the pool after many looks, and the stack with it.
+            if (t.box->deliver_all()) continue;
+            if (ends) t.box->sleep_briefly();
+            else scheduler::here().look_at_end(what);
             continue;
         }
         parking pause{what, argument};
@@ -129,7 +132,7 @@ int run_in(worker_pool& p, void (*function)(void*), void* argument, const char* 
 }  // namespace
 
 bool offload(offload_kind kind, void (*function)(void*), void* argument, const char* what) {
-    return run_in(pool_of(kind), function, argument, what) == 0;
+    return run_in(pool_of(kind), function, argument, what, kind != offload_kind::unbounded) == 0;
 }
 
 int hand_in(offload_kind kind, work& w, const char* what) {
@@ -169,7 +172,7 @@ int hand_over(offload_kind kind, work& what) noexcept { return pool_of(kind).sub
 void call_in_pool(void (*function)(void*), void* argument) {
     worker_pool& p = pool_of_functions();
     if (p.is_on_own_thread()) return function(argument);
-    if (const int error = run_in(p, function, argument, "an offloaded function"))
+    if (const int error = run_in(p, function, argument, "an offloaded function", true))
         throw std::system_error(error, std::generic_category(), "weft: no thread for offload()");
 }
 

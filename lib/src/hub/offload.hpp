@@ -17,6 +17,7 @@ enum class offload_kind {
 
 /// Runs `function(argument)` on a pool thread with every signal blocked and parks the caller until it is done. The
 /// wait cannot be killed: what the function works on stays the pool's until then. The function must not throw.
+/// While its thread ends, a fiber that waits for something unbounded is left behind with its stack after some seconds.
 /// Threads are made on demand and end after some idle seconds.
 /// @returns false if not even one thread can be made; nothing was run
 WEFT_API bool offload(offload_kind kind, void (*function)(void*), void* argument, const char* what);

@@ -1,5 +1,6 @@
 #include "io/lot.hpp"
 
+#include <algorithm>
 #include <climits>
 #include <new>
 
@@ -110,6 +111,21 @@ int awaken_in(bucket& b, const void* address, int most, std::uint32_t bits, hold
     });
 }
 
+int count_at(const bucket& b, const void* address) noexcept {
+    int count = 0;
+    for (const sleeper* at = b.first; at; at = at->next) count += at->address.load(std::memory_order_relaxed) == address;
+    return count;
+}
+
+bool still_in_line(const sleeper& who) noexcept {
+    for (;;) {
+        bucket& b = bucket_of(who.address.load(std::memory_order_relaxed));
+        const holding held{b};
+        if (who.taken) return false;
+        if (&bucket_of(who.address.load(std::memory_order_relaxed)) == &b) return true;
+    }
+}
+
 }  // namespace
 
 int awaken(const void* address, int most, std::uint32_t bits) noexcept {
@@ -122,9 +138,7 @@ bool complete(sleeper& who, unsigned size) noexcept {
     const void* const address = who.address.load(std::memory_order_relaxed);
     bucket& b = bucket_of(address);
     holding held{b};
-    unsigned come = 1;
-    for (const sleeper* at = b.first; at; at = at->next) come += at->address.load(std::memory_order_relaxed) == address;
-    if (come < size) {
+    if (static_cast<unsigned>(count_at(b, address)) + 1 < size) {
         append(b, who);
         return false;
     }
@@ -132,22 +146,24 @@ bool complete(sleeper& who, unsigned size) noexcept {
     return true;
 }
 
-int requeue(const void* from, const void* to, int most, int moved, attempt_of unchanged, void* with) noexcept {
+requeued requeue(const void* from, const void* to, int most, int moved, attempt_of unchanged, void* with) noexcept {
     bucket& a = bucket_of(from);
     bucket& b = bucket_of(to);
     bucket& lower = &a < &b ? a : b;
     holding first{lower};
     if (&a != &b) (&lower == &a ? b : a).lock.lock();
-    int count = -1;
+    requeued done{-1, 0};
     if (unchanged(with)) {
-        count = awaken_in(a, from, most, ~0u, first);
-        count += for_first(a, from, moved, ~0u, [&](sleeper& who) {
+        done.woken = awaken_in(a, from, most, ~0u, first);
+        // Whoever comes to stand behind himself would come up again and again.
+        if (from == to) done.moved = std::min(moved, count_at(a, from));
+        else done.moved = for_first(a, from, moved, ~0u, [&](sleeper& who) {
             who.address.store(to, std::memory_order_relaxed);
             append(b, who);
         });
     }
     if (&a != &b) (&lower == &a ? b : a).lock.unlock();
-    return count;
+    return done;
 }
 
 fiber_sleeper::fiber_sleeper(const void* what, std::uint32_t mask) noexcept
@@ -156,17 +172,30 @@ fiber_sleeper::~fiber_sleeper() = default;
 
 bool fiber_sleeper::rouse() noexcept { return node.grant(); }
 
-outcome fiber_sleeper::wait(const manner& how) {
+outcome fiber_sleeper::doze(const manner& how) {
     wake cause;
+    node.token = scheduler::here().next_token();
     try {
         cause = park(how, address.load(std::memory_order_relaxed), false);
     } catch (...) {
         if (!step_out(*this)) node.await_delivery(scheduler::here());
         throw;
     }
+    if (cause == wake::timed_out && still_in_line(*this)) return outcome::timed_out;
     if (step_out(*this)) return outcome_of(cause);
     node.await_delivery(scheduler::here());
     return outcome::ready;
+}
+
+outcome fiber_sleeper::wait(const manner& how) {
+    const outcome end = doze(how);
+    if (end != outcome::timed_out || step_out(*this)) return end;
+    node.await_delivery(scheduler::here());
+    return outcome::ready;
+}
+
+void fiber_sleeper::leave() {
+    if (!step_out(*this)) node.await_delivery(scheduler::here());
 }
 
 void after_fork() noexcept {

@@ -96,9 +96,13 @@ WEFT_API bool complete(sleeper& who, unsigned size) noexcept;
 WEFT_API bool step_out(sleeper& who) noexcept;
 /// Takes up to `most` sleepers of the address. @returns how many
 WEFT_API int awaken(const void* address, int most, std::uint32_t bits) noexcept;
-/// Wakes up to `most`, and lets up to `moved` others wait at `to` from now on, if `unchanged` says so under the lock of the
-/// first address. @returns how many of both; -1 if it did not
-WEFT_API int requeue(const void* from, const void* to, int most, int moved, attempt_of unchanged, void* with) noexcept;
+struct requeued {
+    int woken;  // -1: it had changed, and nothing was done
+    int moved;
+};
+/// Wakes up to `most`, and lets up to `moved` others wait at `to` from now on, behind those who do, if `unchanged` says so
+/// under the lock of the first address.
+WEFT_API requeued requeue(const void* from, const void* to, int most, int moved, attempt_of unchanged, void* with) noexcept;
 
 /// A fiber in a line.
 struct WEFT_API fiber_sleeper final : sleeper {
@@ -108,6 +112,9 @@ struct WEFT_API fiber_sleeper final : sleeper {
     /// It stands in line, or has been taken already: parks until it is, or for another reason. @returns ready if it was
     /// taken; it is in no line any more
     outcome wait(const manner& how);
+    /// The same, but that it still stands in line when the time is up; then it may doze on, or must leave().
+    outcome doze(const manner& how);
+    void leave();
 
     waiter node;
 };
@@ -118,8 +125,7 @@ WEFT_API void summon_safely(const void* address) noexcept;
 /// @returns 0, or an error number: there can be no such thread
 WEFT_API int start_courier() noexcept;
 
-/// The thread ends, and the fiber would wait: a look at what others have sent, after a millisecond at most. One that comes
-/// here for ever is left behind.
+/// The thread ends, and the fiber would wait: as scheduler::look_at_end().
 WEFT_API void refuse(const char* what);
 
 /// In a forked child: who slept is the parent's.

@@ -84,12 +84,7 @@ private:
 }  // namespace
 
 void refuse(const char* what) {
-    thread& t = this_thread();
-    t.box->sleep_briefly();
-    t.box->deliver_all();
-    parking refused{what};
-    refused.interruptible = false;
-    scheduler::here().would_park(refused);
+    scheduler::here().look_at_end(what);
 }
 
 outcome take_turn(const void* address, const turn& mine, const manner& how) {

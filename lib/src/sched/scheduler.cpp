@@ -109,6 +109,18 @@ wake scheduler::refuse(record& me) noexcept {
     return wake::killed;
 }
 
+void scheduler::look_at_end(const char* what) {
+    constexpr unsigned together = 1000, each = 10;
+    if (naps_at_end_ < together || thread_.current->refused < each) {
+        ++naps_at_end_;
+        thread_.box->sleep_briefly();
+    }
+    thread_.box->deliver_all();
+    parking refused{what};
+    refused.interruptible = false;
+    would_park(refused);
+}
+
 bool scheduler::would_park_perhaps(parking& w) {
     record& me = *thread_.current;
     if (thread_.unwinding) {

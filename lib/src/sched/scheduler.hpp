@@ -74,6 +74,10 @@ public:
         return true;
     }
     wake park_now(parking& w) noexcept;
+    /// While the thread ends: what may be unwound by no exception looks at what other threads have sent, after a
+    /// millisecond at most. A fiber that comes here for ever is left behind with its stack; all fibers of the thread
+    /// together have little more than a second.
+    void look_at_end(const char* what);
     /// For token_of() before park(): the park that comes next.
     park_token next_token() const noexcept { return {thread_.current, thread_.current->epoch + 1}; }
 
@@ -221,6 +225,7 @@ private:
     clock::time_point last_poll_{};
     std::size_t tasks_ = 0;
     std::uint64_t shuffle_ = 0;
+    unsigned naps_at_end_ = 0;
     bool main_is_left_behind_ = false;  // a task forked: main lives in the parent only
 };
 

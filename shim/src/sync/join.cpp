@@ -27,8 +27,8 @@ struct joining {
 
 int join(joining j, const detail::thread* t) {
     if (!t || !may_park(*t)) return j.natively();
-    const int now = ::pthread_tryjoin_np(j.thread, j.result);
-    if (now != EBUSY || ::pthread_equal(j.thread, ::pthread_self())) return now == EBUSY ? EDEADLK : now;
+    if (::pthread_equal(j.thread, ::pthread_self())) return j.natively();  // refused at once
+    if (const int now = ::pthread_tryjoin_np(j.thread, j.result); now != EBUSY) return now;
     if (!j.limit.valid() || !j.limit.known_clock()) return EINVAL;
     if (!detail::offload(detail::offload_kind::unbounded, joining::run, &j, "the end of a thread")) j.run(&j);
     return j.error;

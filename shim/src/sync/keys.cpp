@@ -43,8 +43,8 @@ public:
     task_values(const task_values&) = delete;
     task_values& operator=(const task_values&) = delete;
 
-    // As a thread's end does it: a destructor may set values again.
-    ~task_values() {
+    /// As a thread's end does it: a destructor may set values again.
+    void end() {
         for (int round = 0; round < PTHREAD_DESTRUCTOR_ITERATIONS; ++round)
             if (!destroy_all()) return;
     }
@@ -93,6 +93,36 @@ const detail::local_key& place_of_values() {
     return key;
 }
 
+/// Among the task's locals. As that ends, it puts a second one there that owns nothing, so that the destructors find
+/// what is still set, and what they set is in the rounds.
+class values_at {
+public:
+    explicit values_at(std::shared_ptr<task_values> all, bool owns) noexcept : all_{std::move(all)}, owns_{owns} {}
+    values_at(const values_at&) = delete;
+    values_at& operator=(const values_at&) = delete;
+    ~values_at() {
+        if (!owns_) return;
+        try {
+            keep(all_, false);
+        } catch (const std::bad_alloc&) {
+        }
+        all_->end();
+    }
+
+    static void keep(const std::shared_ptr<task_values>& all, bool owns) {
+        const auto make = [&] { return values_at{all, owns}; };
+        detail::keep_local(place_of_values(), std::make_unique<detail::local_holder<values_at>>(make));
+    }
+    static task_values* find() noexcept {
+        const auto* const found = static_cast<const values_at*>(detail::find_local(place_of_values()));
+        return found ? found->all_.get() : nullptr;
+    }
+
+private:
+    std::shared_ptr<task_values> all_;
+    bool owns_;
+};
+
 bool is_listed(const void* address) noexcept {
     Dl_info info;
     if (::dladdr(address, &info) == 0 || !info.dli_fname) return false;
@@ -112,12 +142,12 @@ bool is_of_task(pthread_key_t key) noexcept {
 }
 
 int set_in_task(pthread_key_t key, const void* value) noexcept try {
-    auto* values = static_cast<task_values*>(detail::find_local(place_of_values()));
+    task_values* values = values_at::find();
     if (!values) {
         if (!value) return 0;
-        const auto make = [] { return task_values(); };
-        auto made = std::make_unique<detail::local_holder<task_values>>(make);
-        values = static_cast<task_values*>(detail::keep_local(place_of_values(), std::move(made)));
+        auto made = std::make_shared<task_values>();
+        values_at::keep(made, true);
+        values = made.get();
     }
     values->set(key, const_cast<void*>(value));
     return 0;
@@ -150,7 +180,7 @@ WEFT_INTERPOSED(int, pthread_key_delete, (pthread_key_t key)) {
 
 WEFT_INTERPOSED(void*, pthread_getspecific, (pthread_key_t key)) {
     if (!sync::is_of_task(key)) [[likely]] return original().pthread_getspecific(key);
-    const auto* const values = static_cast<sync::task_values*>(weft::detail::find_local(sync::place_of_values()));
+    const sync::task_values* const values = sync::values_at::find();
     return values ? values->get(key) : nullptr;
 }
 

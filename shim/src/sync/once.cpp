@@ -16,9 +16,9 @@ std::int32_t load(const std::int32_t* word) noexcept { return __atomic_load_n(wo
 bool exchange_if(std::int32_t* word, std::int32_t& expected, std::int32_t desired) noexcept {
     return __atomic_compare_exchange_n(word, &expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
-void store_and_wake(std::int32_t* word, std::int32_t value) noexcept {
+void store_and_wake(std::int32_t* word, std::int32_t value, futex_kind kind) noexcept {
     __atomic_store_n(word, value, __ATOMIC_RELEASE);
-    wake_word(word);
+    wake_word(word, kind);
 }
 
 // Of a pthread_once_t: bit 0 while somebody runs the function, bit 1 when it is done; above them, counted in fours, how many
@@ -51,7 +51,7 @@ bool begin(std::int32_t* control) {
         const std::int32_t mine = generation | running;
         if (now == mine) {
             const callable_kept kept;
-            wait_for_word(control, now, "a once, which another runs");
+            wait_for_word(control, now, futex_kind::of_process, "a once, which another runs");
             now = load(control);
         } else if (exchange_if(control, now, mine)) {
             return true;
@@ -65,7 +65,7 @@ int once(std::int32_t* control, void (*function)()) {
     struct undo {
         std::int32_t* control;
         bool finished = false;
-        ~undo() { store_and_wake(control, finished ? done : 0); }
+        ~undo() { store_and_wake(control, finished ? done : 0, futex_kind::of_process); }
     } at_end{control};
     function();
     at_end.finished = true;
@@ -90,19 +90,19 @@ int acquire(std::int64_t* guard) {
         if ((now & ready) != 0) return 0;
         if ((now & pending) == 0) {
             if (!exchange_if(word, now, now | pending)) continue;
-            *second_half(guard) = my_mark();
+            __atomic_store_n(second_half(guard), my_mark(), __ATOMIC_RELAXED);
             return 1;
         }
         if (__atomic_load_n(second_half(guard), __ATOMIC_RELAXED) == my_mark())
             throw lock_misuse("weft: the initialiser of a static variable comes back to the same variable; break the circle");
-        wait_for_word(word, now, "a static variable, which another initialises");
+        wait_for_word(word, now, futex_kind::shared, "a static variable, which another initialises");
         now = load(word);
     }
 }
 
 void finish(std::int64_t* guard, std::int32_t value) noexcept {
     __atomic_store_n(second_half(guard), 0, __ATOMIC_RELAXED);
-    store_and_wake(first_half(guard), value);
+    store_and_wake(first_half(guard), value, futex_kind::shared);  // libstdc++ waits so
 }
 
 }  // namespace
@@ -111,16 +111,18 @@ void finish(std::int64_t* guard, std::int32_t value) noexcept {
 using namespace weft::shim;
 
 WEFT_INTERPOSED(int, pthread_once, (pthread_once_t* control, void (*function)())) {
-    return sync::on() ? sync::once(control, function) : original().pthread_once(control, function);
+    if (!sync::on() || sync::in_allocator(__builtin_return_address(0))) return original().pthread_once(control, function);
+    return sync::once(control, function);
 }
 
 WEFT_INTERPOSED(void, call_once, (once_flag* flag, void (*function)())) {
-    if (sync::on()) sync::once(reinterpret_cast<std::int32_t*>(flag), function);
-    else original().call_once(flag, function);
+    if (!sync::on() || sync::in_allocator(__builtin_return_address(0))) original().call_once(flag, function);
+    else sync::once(reinterpret_cast<std::int32_t*>(flag), function);
 }
 
 WEFT_INTERPOSED(int, __cxa_guard_acquire, (std::int64_t* guard)) {
-    return sync::on() ? sync::acquire(guard) : original().__cxa_guard_acquire(guard);
+    if (!sync::on() || sync::in_allocator(__builtin_return_address(0))) return original().__cxa_guard_acquire(guard);
+    return sync::acquire(guard);
 }
 WEFT_INTERPOSED(void, __cxa_guard_release, (std::int64_t* guard)) { sync::finish(guard, sync::ready); }
 WEFT_INTERPOSED(void, __cxa_guard_abort, (std::int64_t* guard)) { sync::finish(guard, 0); }

@@ -15,8 +15,12 @@ namespace {
 
 constinit std::atomic<std::uintptr_t> allocator_begin{0}, allocator_end{0};
 
-void forget_id() { known_id = 0; }
-[[gnu::constructor(102)]] void watch_forks() { pthread_atfork(nullptr, nullptr, forget_id); }
+// Threads may sleep in the lot although the process has no hub, which would see to that.
+void in_child() {
+    known_id = 0;
+    lot::after_fork();
+}
+[[gnu::constructor(102)]] void watch_forks() { pthread_atfork(nullptr, nullptr, in_child); }
 
 struct module_of {
     std::uintptr_t address;

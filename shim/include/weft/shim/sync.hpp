@@ -56,6 +56,7 @@ WEFT_API int sem_clockwait(sem_t* semaphore, clockid_t clock, const timespec* un
 /// May be called by a signal handler, as POSIX has it, but by one with SA_NODEFER and an empty mask.
 WEFT_API int sem_post(sem_t* semaphore);
 
+/// All members of a round come by this name, or in a patched program; one that libc's own call has begun is ended there.
 WEFT_API int pthread_barrier_wait(pthread_barrier_t* barrier);
 WEFT_API int pthread_spin_lock(pthread_spinlock_t* lock);
 /// An exception that leaves the function leaves this call, and another may try.
