@@ -18,6 +18,7 @@
 
 using namespace std::chrono_literals;
 using test::calls;
+using test::journal;
 
 namespace {
 
@@ -62,8 +63,6 @@ struct mutex {
     pthread_mutex_t m;
 };
 
-constexpr int types[] = {PTHREAD_MUTEX_NORMAL, PTHREAD_MUTEX_RECURSIVE, PTHREAD_MUTEX_ERRORCHECK, PTHREAD_MUTEX_ADAPTIVE_NP};
-
 /// Another one signals with the mutex held, once the caller waits.
 auto signaller(const calls& c, pthread_cond_t& condition, pthread_mutex_t& m, bool& told, bool all = false) {
     return [&c, &condition, &m, &told, all] {
@@ -76,69 +75,72 @@ auto signaller(const calls& c, pthread_cond_t& condition, pthread_mutex_t& m, bo
     };
 }
 
+void by_time(const calls& c, journal& out, clockid_t clock, int type) {
+    condition cond{clock};
+    mutex m{type};
+    c.pthread_mutex_lock(&m.m);
+    const auto timed = [&](const char* what, const timespec& until) {
+        out(what, [&] { return c.pthread_cond_timedwait(&cond.c, &m.m, &until); });
+        out.value("another's trylock", test::by_another(c, [&] { return c.pthread_mutex_trylock(&m.m); }));
+    };
+    timed("timedwait", test::in_ms(clock, a_while));
+    timed("timedwait, long ago", test::long_ago);
+    timed("timedwait, before all time", test::before_all_time);
+    timed("timedwait, at the dawn of time", test::dawn);
+    timed("timedwait, too many nanoseconds", test::too_many);
+    timed("timedwait, too few nanoseconds", test::too_few);
+    for (const clockid_t other : {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, test::no_clock}) {
+        const timespec until = test::in_ms(other == test::no_clock ? CLOCK_REALTIME : other, a_while);
+        out("clockwait", [&] { return c.pthread_cond_clockwait(&cond.c, &m.m, other, &until); });
+    }
+    out("clockwait, too many nanoseconds",
+        [&] { return c.pthread_cond_clockwait(&cond.c, &m.m, CLOCK_MONOTONIC, &test::too_many); });
+    out("clockwait, too few nanoseconds by no clock",
+        [&] { return c.pthread_cond_clockwait(&cond.c, &m.m, test::no_clock, &test::too_few); });
+    out("unlock", [&] { return c.pthread_mutex_unlock(&m.m); });
+}
+
+void by_another(const calls& c, journal& out, bool all, int type) {
+    condition cond;
+    mutex m{type};
+    bool told = false;
+    out("signal for nobody", [&] { return c.pthread_cond_signal(&cond.c); });
+    out("broadcast for nobody", [&] { return c.pthread_cond_broadcast(&cond.c); });
+    c.pthread_mutex_lock(&m.m);
+    {
+        test::other teller{c, signaller(c, cond.c, m.m, told, all)};
+        out("wait", [&] {
+            int result = 0;
+            while (!told && result == 0) result = c.pthread_cond_wait(&cond.c, &m.m);
+            return result;
+        });
+    }
+    told = false;
+    {
+        test::other teller{c, signaller(c, cond.c, m.m, told, all)};
+        const timespec far = test::in_ms(CLOCK_REALTIME, 5000);
+        out("timedwait", [&] {
+            int result = 0;
+            while (!told && result == 0) result = c.pthread_cond_timedwait(&cond.c, &m.m, &far);
+            return result;
+        });
+    }
+    out.value("another's trylock", test::by_another(c, [&] { return c.pthread_mutex_trylock(&m.m); }));
+    out("unlock", [&] { return c.pthread_mutex_unlock(&m.m); });
+}
+
 }  // namespace
 
-DIFFERENTIAL("waits that end by their time, and what is no time") {
-    for (const clockid_t clock : {CLOCK_REALTIME, CLOCK_MONOTONIC}) {
-        condition cond{clock};
-        for (const int type : types) {
-            mutex m{type};
-            c.pthread_mutex_lock(&m.m);
-            const auto timed = [&](const char* what, const timespec& until) {
-                out(what, [&] { return c.pthread_cond_timedwait(&cond.c, &m.m, &until); });
-                out.value("another's trylock", test::by_another(c, [&] { return c.pthread_mutex_trylock(&m.m); }));
-            };
-            timed("timedwait", test::in_ms(clock, a_while));
-            timed("timedwait, long ago", test::long_ago);
-            timed("timedwait, before all time", test::before_all_time);
-            timed("timedwait, at the dawn of time", test::dawn);
-            timed("timedwait, too many nanoseconds", test::too_many);
-            timed("timedwait, too few nanoseconds", test::too_few);
-            for (const clockid_t other : {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, test::no_clock}) {
-                const timespec until = test::in_ms(other == test::no_clock ? CLOCK_REALTIME : other, a_while);
-                out("clockwait", [&] { return c.pthread_cond_clockwait(&cond.c, &m.m, other, &until); });
-            }
-            out("clockwait, too many nanoseconds",
-                [&] { return c.pthread_cond_clockwait(&cond.c, &m.m, CLOCK_MONOTONIC, &test::too_many); });
-            out("clockwait, too few nanoseconds by no clock",
-                [&] { return c.pthread_cond_clockwait(&cond.c, &m.m, test::no_clock, &test::too_few); });
-            out("unlock", [&] { return c.pthread_mutex_unlock(&m.m); });
-        }
-    }
-}
-
-DIFFERENTIAL("waits that somebody else ends") {
-    for (const bool all : {false, true}) {
-        condition cond;
-        for (const int type : types) {
-            mutex m{type};
-            bool told = false;
-            out("signal for nobody", [&] { return c.pthread_cond_signal(&cond.c); });
-            out("broadcast for nobody", [&] { return c.pthread_cond_broadcast(&cond.c); });
-            c.pthread_mutex_lock(&m.m);
-            {
-                test::other teller{c, signaller(c, cond.c, m.m, told, all)};
-                out("wait", [&] {
-                    int result = 0;
-                    while (!told && result == 0) result = c.pthread_cond_wait(&cond.c, &m.m);
-                    return result;
-                });
-            }
-            told = false;
-            {
-                test::other teller{c, signaller(c, cond.c, m.m, told, all)};
-                const timespec far = test::in_ms(CLOCK_REALTIME, 5000);
-                out("timedwait", [&] {
-                    int result = 0;
-                    while (!told && result == 0) result = c.pthread_cond_timedwait(&cond.c, &m.m, &far);
-                    return result;
-                });
-            }
-            out.value("another's trylock", test::by_another(c, [&] { return c.pthread_mutex_trylock(&m.m); }));
-            out("unlock", [&] { return c.pthread_mutex_unlock(&m.m); });
-        }
-    }
-}
+// A body for each kind of mutex, so that none takes long.
+#define WEFT_WITH(type, name)                                                                                        \
+    DIFFERENTIAL("waits that end by the real time: " name) { by_time(c, out, CLOCK_REALTIME, type); }                 \
+    DIFFERENTIAL("waits that end by the monotonic time: " name) { by_time(c, out, CLOCK_MONOTONIC, type); }           \
+    DIFFERENTIAL("waits that a signal ends: " name) { by_another(c, out, false, type); }                              \
+    DIFFERENTIAL("waits that a broadcast ends: " name) { by_another(c, out, true, type); }
+WEFT_WITH(PTHREAD_MUTEX_NORMAL, "normal")
+WEFT_WITH(PTHREAD_MUTEX_RECURSIVE, "recursive")
+WEFT_WITH(PTHREAD_MUTEX_ERRORCHECK, "error-checking")
+WEFT_WITH(PTHREAD_MUTEX_ADAPTIVE_NP, "adaptive")
 
 DIFFERENTIAL("waits with a mutex that the caller does not hold") {
     condition cond;

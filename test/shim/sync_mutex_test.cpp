@@ -115,67 +115,78 @@ void timed_forms(const notes& n) {
     n.after(n.timedlock("timedlock, too few nanoseconds", test::too_few));
 }
 
+void of_nobody(const calls& c, journal& out, const kind& k) {
+    mutex_of mine{k};
+    const notes n{c, out, k.name, &mine.m};
+    if (knows_owner(k)) n.unlock("unlock of what nobody holds");
+    n.after(n.lock("lock"));
+    n.after(n.trylock("trylock"));
+    timed_forms(n);
+    n.after(n.lock("lock"));
+}
+
+void of_the_caller(const calls& c, journal& out, const kind& k) {
+    mutex_of mine{k};
+    const notes n{c, out, k.name, &mine.m};
+    n.lock("lock");
+    n.after(n.trylock("trylock"));
+    timed_forms(n);
+    if (comes_again(k)) n.after(n.lock("lock again"));
+    n.unlock("unlock");
+    if (knows_owner(k)) n.unlock("unlock once more");
+}
+
+void of_another(const calls& c, journal& out, const kind& k) {
+    mutex_of mine{k};
+    const notes n{c, out, k.name, &mine.m};
+    test::other_holder holder{c, [&] { c.pthread_mutex_lock(&mine.m); }, [&] { c.pthread_mutex_unlock(&mine.m); }};
+    n.after(n.trylock("trylock"));
+    timed_forms(n);
+    if (knows_owner(k)) n.unlock("unlock");
+    n.trylock("it is still the other's");
+    holder.finish();
+    n.after(n.trylock("trylock of what is free"));
+}
+
+void given_back(const calls& c, journal& out, const kind& k) {
+    mutex_of mine{k};
+    const notes n{c, out, k.name, &mine.m};
+    const auto take = [&] { c.pthread_mutex_lock(&mine.m); };
+    const auto give = [&] { c.pthread_mutex_unlock(&mine.m); };
+    {
+        test::other_holder holder{c, take, give, a_while * 1ms};
+        n.lock("lock");
+    }
+    out.value("another's trylock", test::by_another(c, [&] { return c.pthread_mutex_trylock(&mine.m); }));
+    n.unlock("unlock");
+    {
+        test::other_holder holder{c, take, give, a_while * 1ms};
+        const timespec far = test::in_ms(CLOCK_REALTIME, 5000);
+        n.timedlock("timedlock", far);
+    }
+    n.unlock("unlock");
+}
+
 }  // namespace
 
-DIFFERENTIAL("a mutex of any kind that is free") {
-    for (const kind& k : kinds) {
-        mutex_of mine{k};
-        const notes n{c, out, k.name, &mine.m};
-        if (knows_owner(k)) n.unlock("unlock of what nobody holds");
-        n.after(n.lock("lock"));
-        n.after(n.trylock("trylock"));
-        timed_forms(n);
-        n.after(n.lock("lock"));
-    }
-}
-
-DIFFERENTIAL("a mutex of any kind that the caller holds") {
-    for (const kind& k : kinds) {
-        mutex_of mine{k};
-        const notes n{c, out, k.name, &mine.m};
-        n.lock("lock");
-        n.after(n.trylock("trylock"));
-        timed_forms(n);
-        if (comes_again(k)) n.after(n.lock("lock again"));
-        n.unlock("unlock");
-        if (knows_owner(k)) n.unlock("unlock once more");
-    }
-}
-
-DIFFERENTIAL("a mutex of any kind that another holds") {
-    for (const kind& k : kinds) {
-        mutex_of mine{k};
-        const notes n{c, out, k.name, &mine.m};
-        test::other_holder holder{c, [&] { c.pthread_mutex_lock(&mine.m); }, [&] { c.pthread_mutex_unlock(&mine.m); }};
-        n.after(n.trylock("trylock"));
-        timed_forms(n);
-        if (knows_owner(k)) n.unlock("unlock");
-        n.trylock("it is still the other's");
-        holder.finish();
-        n.after(n.trylock("trylock of what is free"));
-    }
-}
-
-DIFFERENTIAL("a mutex of any kind that another gives back while the caller waits") {
-    for (const kind& k : kinds) {
-        mutex_of mine{k};
-        const notes n{c, out, k.name, &mine.m};
-        const auto take = [&] { c.pthread_mutex_lock(&mine.m); };
-        const auto give = [&] { c.pthread_mutex_unlock(&mine.m); };
-        {
-            test::other_holder holder{c, take, give, a_while * 1ms};
-            n.lock("lock");
-        }
-        out.value("another's trylock", test::by_another(c, [&] { return c.pthread_mutex_trylock(&mine.m); }));
-        n.unlock("unlock");
-        {
-            test::other_holder holder{c, take, give, a_while * 1ms};
-            const timespec far = test::in_ms(CLOCK_REALTIME, 5000);
-            n.timedlock("timedlock", far);
-        }
-        n.unlock("unlock");
-    }
-}
+// A body for each kind, so that none takes long.
+#define WEFT_OF_KIND(number, name)                                                                  \
+    DIFFERENTIAL("a mutex that is free: " name) { of_nobody(c, out, kinds[number]); }                \
+    DIFFERENTIAL("a mutex that the caller holds: " name) { of_the_caller(c, out, kinds[number]); }   \
+    DIFFERENTIAL("a mutex that another holds: " name) { of_another(c, out, kinds[number]); }         \
+    DIFFERENTIAL("a mutex that another gives back while the caller waits: " name) { given_back(c, out, kinds[number]); }
+WEFT_OF_KIND(0, "normal")
+WEFT_OF_KIND(1, "recursive")
+WEFT_OF_KIND(2, "error-checking")
+WEFT_OF_KIND(3, "adaptive")
+WEFT_OF_KIND(4, "inheriting")
+WEFT_OF_KIND(5, "inheriting recursive")
+WEFT_OF_KIND(6, "inheriting error-checking")
+WEFT_OF_KIND(7, "robust")
+WEFT_OF_KIND(8, "robust recursive")
+WEFT_OF_KIND(9, "robust error-checking")
+WEFT_OF_KIND(10, "shared")
+WEFT_OF_KIND(11, "shared recursive")
 
 DIFFERENTIAL("static initialisers make what they say") {
     pthread_mutex_t statics[] = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP,

@@ -21,9 +21,6 @@ namespace {
 
 constexpr long a_while = 60;  // ms
 
-constexpr int preferences[] = {PTHREAD_RWLOCK_PREFER_READER_NP, PTHREAD_RWLOCK_PREFER_WRITER_NP,
-                               PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP};
-
 void init(pthread_rwlock_t* at, int preference, int shared) {
     pthread_rwlockattr_t attributes;
     REQUIRE(pthread_rwlockattr_init(&attributes) == 0);
@@ -78,66 +75,67 @@ void all_calls(const calls& c, journal& out, pthread_rwlock_t* l, bool blocking)
               [&] { return c.pthread_rwlock_clockrdlock(l, test::no_clock, &test::too_many); }));
 }
 
+void of_nobody(const calls& c, journal& out, int preference) {
+    rwlock lock{preference};
+    all_calls(c, out, &lock.l, true);
+}
+
+void read_by_caller(const calls& c, journal& out, int preference) {
+    rwlock lock{preference};
+    out("rdlock", [&] { return c.pthread_rwlock_rdlock(&lock.l); });
+    out("rdlock again", [&] { return c.pthread_rwlock_rdlock(&lock.l); });
+    all_calls(c, out, &lock.l, false);
+    out("unlock", [&] { return c.pthread_rwlock_unlock(&lock.l); });
+    out("unlock", [&] { return c.pthread_rwlock_unlock(&lock.l); });
+    out("it is free", [&] { return c.pthread_rwlock_trywrlock(&lock.l); });
+}
+
+void written_by_caller(const calls& c, journal& out, int preference) {
+    rwlock lock{preference};
+    out("wrlock", [&] { return c.pthread_rwlock_wrlock(&lock.l); });
+    all_calls(c, out, &lock.l, true);
+    out("unlock", [&] { return c.pthread_rwlock_unlock(&lock.l); });
+    out("it is free", [&] { return c.pthread_rwlock_trywrlock(&lock.l); });
+}
+
+void of_another(const calls& c, journal& out, int preference, bool writes) {
+    rwlock lock{preference};
+    const auto take = [&] { writes ? c.pthread_rwlock_wrlock(&lock.l) : c.pthread_rwlock_rdlock(&lock.l); };
+    const auto give = [&] { c.pthread_rwlock_unlock(&lock.l); };
+    {
+        test::other_holder holder{c, take, give};
+        all_calls(c, out, &lock.l, false);
+    }
+    {
+        test::other_holder holder{c, take, give, a_while * 1ms};
+        out("wrlock of what is given back", [&] { return c.pthread_rwlock_wrlock(&lock.l); });
+    }
+    out("unlock", [&] { return c.pthread_rwlock_unlock(&lock.l); });
+    {
+        test::other_holder holder{c, take, give, a_while * 1ms};
+        out("rdlock", [&] { return c.pthread_rwlock_rdlock(&lock.l); });
+        out("unlock", [&] { return c.pthread_rwlock_unlock(&lock.l); });
+    }
+    const timespec far = test::in_ms(CLOCK_REALTIME, 5000);
+    {
+        test::other_holder holder{c, take, give, a_while * 1ms};
+        out("timedwrlock of what is given back", [&] { return c.pthread_rwlock_timedwrlock(&lock.l, &far); });
+    }
+    out("unlock", [&] { return c.pthread_rwlock_unlock(&lock.l); });
+}
+
 }  // namespace
 
-DIFFERENTIAL("an rwlock that is free") {
-    for (const int preference : preferences) {
-        rwlock lock{preference};
-        all_calls(c, out, &lock.l, true);
-    }
-}
-
-DIFFERENTIAL("an rwlock that the caller reads") {
-    for (const int preference : preferences) {
-        rwlock lock{preference};
-        out("rdlock", [&] { return c.pthread_rwlock_rdlock(&lock.l); });
-        out("rdlock again", [&] { return c.pthread_rwlock_rdlock(&lock.l); });
-        all_calls(c, out, &lock.l, false);
-        out("unlock", [&] { return c.pthread_rwlock_unlock(&lock.l); });
-        out("unlock", [&] { return c.pthread_rwlock_unlock(&lock.l); });
-        out("it is free", [&] { return c.pthread_rwlock_trywrlock(&lock.l); });
-    }
-}
-
-DIFFERENTIAL("an rwlock that the caller writes") {
-    for (const int preference : preferences) {
-        rwlock lock{preference};
-        out("wrlock", [&] { return c.pthread_rwlock_wrlock(&lock.l); });
-        all_calls(c, out, &lock.l, true);
-        out("unlock", [&] { return c.pthread_rwlock_unlock(&lock.l); });
-        out("it is free", [&] { return c.pthread_rwlock_trywrlock(&lock.l); });
-    }
-}
-
-DIFFERENTIAL("an rwlock that another reads or writes") {
-    for (const int preference : preferences) {
-        rwlock lock{preference};
-        for (const bool writes : {false, true}) {
-            const auto take = [&] { writes ? c.pthread_rwlock_wrlock(&lock.l) : c.pthread_rwlock_rdlock(&lock.l); };
-            const auto give = [&] { c.pthread_rwlock_unlock(&lock.l); };
-            {
-                test::other_holder holder{c, take, give};
-                all_calls(c, out, &lock.l, false);
-            }
-            {
-                test::other_holder holder{c, take, give, a_while * 1ms};
-                out("wrlock of what is given back", [&] { return c.pthread_rwlock_wrlock(&lock.l); });
-            }
-            out("unlock", [&] { return c.pthread_rwlock_unlock(&lock.l); });
-            {
-                test::other_holder holder{c, take, give, a_while * 1ms};
-                out("rdlock", [&] { return c.pthread_rwlock_rdlock(&lock.l); });
-                out("unlock", [&] { return c.pthread_rwlock_unlock(&lock.l); });
-            }
-            const timespec far = test::in_ms(CLOCK_REALTIME, 5000);
-            {
-                test::other_holder holder{c, take, give, a_while * 1ms};
-                out("timedwrlock of what is given back", [&] { return c.pthread_rwlock_timedwrlock(&lock.l, &far); });
-            }
-            out("unlock", [&] { return c.pthread_rwlock_unlock(&lock.l); });
-        }
-    }
-}
+// A body for each, so that none takes long.
+#define WEFT_PREFERRING(preference, name)                                                                          \
+    DIFFERENTIAL("an rwlock that is free: " name) { of_nobody(c, out, preference); }                                \
+    DIFFERENTIAL("an rwlock that the caller reads: " name) { read_by_caller(c, out, preference); }                  \
+    DIFFERENTIAL("an rwlock that the caller writes: " name) { written_by_caller(c, out, preference); }              \
+    DIFFERENTIAL("an rwlock that another reads: " name) { of_another(c, out, preference, false); }                  \
+    DIFFERENTIAL("an rwlock that another writes: " name) { of_another(c, out, preference, true); }
+WEFT_PREFERRING(PTHREAD_RWLOCK_PREFER_READER_NP, "readers first")
+WEFT_PREFERRING(PTHREAD_RWLOCK_PREFER_WRITER_NP, "writers first, if nobody reads again")
+WEFT_PREFERRING(PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP, "writers first")
 
 DIFFERENTIAL("more readers than an rwlock can count") {
     rwlock lock;
