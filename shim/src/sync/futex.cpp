@@ -95,7 +95,7 @@ long wait(const request& r) {
 // Those who sleep in the lot come first; the kernel's are woken if there is anybody left to wake.
 long wake(const request& r, std::uint32_t bits) noexcept {
     const int most = static_cast<int>(r.value);
-    std::atomic_thread_fence(std::memory_order_seq_cst);  // the word was changed by whatever store
+    detail::full_fence();  // the word was changed by whatever store
     if (!lot::anybody(r.word) || bits == 0 || most <= 0) return r.to_kernel();
     const int here = lot::awaken(r.word, most, bits);
     if (here >= most) return here;
@@ -107,7 +107,7 @@ long wake(const request& r, std::uint32_t bits) noexcept {
 
 long requeue(const request& r) noexcept {
     const auto* const to = reinterpret_cast<const std::int32_t*>(r.other);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    detail::full_fence();
     if (!lot::anybody(r.word)) return r.to_kernel();
     word_is same{r.word, static_cast<std::int32_t>(r.last)};
     const bool compares = r.command() == FUTEX_CMP_REQUEUE;
@@ -166,7 +166,7 @@ void wait_for_word(const std::int32_t* word, std::int32_t value, const char* wha
 }
 
 void wake_word(const std::int32_t* word) noexcept {
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    detail::full_fence();
     if (lot::anybody(word)) lot::awaken(word, INT_MAX, ~0u);
     sys::call(SYS_futex, sys::word(word), FUTEX_WAKE_PRIVATE, INT_MAX);
 }
