@@ -69,7 +69,7 @@ bool line_up_if(sleeper& who, attempt_of unchanged, void* with) noexcept {
     const holding held{b};
     append(b, who);
     // Whoever changes it and then asks whether anybody sleeps: one of the two sees the other.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    full_fence();
     if (unchanged(with)) return true;
     take_out(b, who);
     return false;

@@ -9,6 +9,7 @@
 #include <weft/detail/export.hpp>
 #include <weft/detail/small_lock.hpp>
 
+#include "base/fence.hpp"
 #include "io/readiness.hpp"
 #include "sched/waiter.hpp"
 
@@ -76,7 +77,7 @@ WEFT_API void summon(const void* address) noexcept;
 /// without which one that lines up and this could both miss the other.
 inline void summon_if_any(const void* address) noexcept {
 #if !defined(__x86_64__)
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    full_fence();
 #endif
     if (anybody(address)) [[unlikely]] summon(address);
 }

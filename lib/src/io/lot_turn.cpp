@@ -35,7 +35,7 @@ public:
         append(b_, me_);
         if (!may_try) return false;
         // Who gave it back before it could see this one in line has told nobody.
-        std::atomic_thread_fence(std::memory_order_seq_cst);
+        full_fence();
         if (!mine_.attempt(mine_.with)) return false;
         leave(held, true);
         return true;

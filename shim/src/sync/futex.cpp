@@ -113,7 +113,7 @@ long wait(const request& r) {
 // Those who sleep in the lot come first; the kernel's are woken if there is anybody left to wake.
 long wake(const request& r) noexcept {
     const int most = std::max(1, static_cast<int>(r.value));  // the kernel stops after the first, not before
-    std::atomic_thread_fence(std::memory_order_seq_cst);  // the word was changed by whatever store
+    detail::full_fence();  // the word was changed by whatever store
     if (!lot::anybody(r.word) || r.bits() == 0) return r.to_kernel();
     const int here = lot::awaken(r.word, most, r.bits());
     if (here >= most) return here;
@@ -125,7 +125,7 @@ long wake(const request& r) noexcept {
 
 long requeue(const request& r) noexcept {
     const auto* const to = reinterpret_cast<const std::int32_t*>(r.other);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    detail::full_fence();
     const int most = static_cast<int>(r.value), moved = static_cast<int>(r.timeout);
     if (!lot::anybody(r.word) || most < 0 || moved < 0) return r.to_kernel();
     request rest = r;
@@ -189,7 +189,7 @@ bool may_write(const void* address) noexcept {
 long wake_two(const request& r) noexcept {
     auto* const other = reinterpret_cast<std::int32_t*>(r.other);
     const word_change change{static_cast<std::uint32_t>(r.last)};
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    detail::full_fence();
     const bool kernels = !lot::anybody(r.word) && !lot::anybody(other);
     const std::uintptr_t odd = (reinterpret_cast<std::uintptr_t>(r.word) | reinterpret_cast<std::uintptr_t>(other)) & 3;
     if (kernels || odd != 0 || !change.known() || !may_write(other)) return r.to_kernel();
@@ -239,7 +239,7 @@ void wait_for_word(const std::int32_t* word, std::int32_t value, futex_kind kind
 }
 
 void wake_word(const std::int32_t* word, futex_kind kind) noexcept {
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    detail::full_fence();
     if (lot::anybody(word)) lot::awaken(word, INT_MAX, ~0u);
     sys::call(SYS_futex, sys::word(word), FUTEX_WAKE | static_cast<int>(kind), INT_MAX);
 }

@@ -83,7 +83,7 @@ int wait_by_name(sem_t* s, const time_limit& limit) { return wait(s, &tasks_by_n
 int post(sem_t* s) noexcept {
     const int result = original().sem_post(s);
 #if !defined(__x86_64__)
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    detail::full_fence();
 #endif
     if (lot::anybody(s)) lot::summon_safely(s);
     return result;

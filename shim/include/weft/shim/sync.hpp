@@ -8,7 +8,7 @@
 /// Order:    first come, first served among tasks, but that a newcomer may pass a waiting one once. A thread that does not
 ///           park takes what is free; in front of a task that has been passed it waits for up to a millisecond. A task that
 ///           holds no lock for reading reads after a writer that has been passed.
-/// Threads:  any, with and without tasks. Process-shared objects are looked at every 5 ms.
+/// Threads:  any, with and without tasks. Process-shared objects and robust mutexes are looked at every 5 ms.
 /// Cancel:   none of these waits is ended by a kill or a timeout, which stay pending: who ignores a result must not
 ///           enter its section unlocked. While its thread ends, a task that would have to wait for another one of it is
 ///           left behind with its stack.
