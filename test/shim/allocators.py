@@ -9,12 +9,13 @@ import subprocess
 import sys
 
 SKIPPED = 77
+LIMIT = 60  # seconds for each run
 
 
 def run(command, preload, patch):
     environment = {**os.environ, "LD_PRELOAD": preload, "WEFT_PATCH": patch}
     return subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=60, check=False)
+                          timeout=LIMIT, check=False)
 
 
 child, shim, library = sys.argv[1:]
@@ -28,7 +29,12 @@ else:
 
 failed = False
 for preload, patch in itertools.product(orders, ("", "all")):
-    end = run([child], preload, patch)
+    try:
+        end = run([child], preload, patch)
+    except subprocess.TimeoutExpired:
+        print(f"FAILED: LD_PRELOAD='{preload}' WEFT_PATCH='{patch}': still runs after {LIMIT} s")
+        failed = True
+        continue
     told = f"{library}" in end.stdout and f"parks {1 if patch else 0}, spoilt 0" in end.stdout
     # Nobody else has a line to say.
     good = end.returncode == 0 and told and end.stdout.count("\n") == 1

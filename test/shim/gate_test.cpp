@@ -1,10 +1,14 @@
 // weft/monkey.hpp: when calls go through weft, and when straight on to libc.
+#include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <stdexcept>
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <link.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -28,6 +32,31 @@ bool parks(Call call) {
     const bool parked = ran;
     other.join();
     return parked;
+}
+
+struct range {
+    std::uintptr_t begin = 0, end = 0;
+    std::uintptr_t overlap(const range& other) const {
+        const auto from = std::max(begin, other.begin), to = std::min(end, other.end);
+        return from < to ? to - from : 0;
+    }
+};
+
+/// Of the shim in memory: what its file has as data, and what of that the loader itself makes read-only.
+struct shim_data {
+    range data, relocated;
+};
+
+int find_shim(dl_phdr_info* info, std::size_t, void* p) {
+    if (!std::strstr(info->dlpi_name, "libweft-shim")) return 0;
+    auto& found = *static_cast<shim_data*>(p);
+    for (int i = 0; i < info->dlpi_phnum; ++i) {
+        const auto& part = info->dlpi_phdr[i];
+        const range where{info->dlpi_addr + part.p_vaddr, info->dlpi_addr + part.p_vaddr + part.p_memsz};
+        if (part.p_type == PT_LOAD && (part.p_flags & PF_W) != 0) found.data = where;
+        if (part.p_type == PT_GNU_RELRO) found.relocated = where;
+    }
+    return 1;
 }
 
 void short_poll() { ::poll(nullptr, 0, 3); }
@@ -103,6 +132,22 @@ HUB_TEST("original<> is libc's own function") {
     CHECK_FALSE(parks([] { weft::monkey::original<&::usleep>()(3'000); }));
     CHECK_THROWS_AS(weft::monkey::original<&::getpid>(), std::invalid_argument);
     ::dlclose(libc);
+}
+
+HUB_TEST("the table of originals is read-only") {
+    shim_data shim;
+    REQUIRE(dl_iterate_phdr(find_shim, &shim) == 1);
+    std::uintptr_t guarded = 0;
+    std::ifstream maps{"/proc/self/maps"};
+    for (std::string line; std::getline(maps, line);) {
+        range where;
+        char mode[5] = {};
+        if (std::sscanf(line.c_str(), "%lx-%lx %4s", &where.begin, &where.end, mode) != 3 || mode[1] == 'w') continue;
+        guarded += where.overlap(shim.data) - where.overlap(shim.relocated);
+    }
+    // A page for each 512 calls, and the rest of the data can be written.
+    CHECK(guarded >= 4096);
+    CHECK(guarded < shim.data.end - shim.data.begin);
 }
 
 HUB_TEST("a native scope blocks the thread, for its own fiber only, and may be nested") {
