@@ -94,6 +94,30 @@ HUB_TEST("a computation that keeps the thread is told of, with its frames and wi
     CHECK(told[0].text().find("keeps its thread for") != std::string::npos);
 }
 
+HUB_TEST("a lock that is waited for natively is told of by its call") {
+    const test::patched now;
+    watched w{limit};
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    std::atomic<bool> held{false};
+    std::thread holder{[&] {
+        ::pthread_mutex_lock(&lock);
+        held = true;
+        ::usleep(120'000);
+        ::pthread_mutex_unlock(&lock);
+    }};
+    while (!held) weft::yield();
+    weft::spawn([&] {
+        const monkey::native_scope native;
+        CHECK(::pthread_mutex_lock(&lock) == 0);
+        CHECK(::pthread_mutex_unlock(&lock) == 0);
+    }).get();
+    holder.join();
+    const auto told = w.all();
+    REQUIRE_FALSE(told.empty());
+    CHECK(told[0].call == "pthread_mutex_lock");
+    CHECK(told[0].frames.size() >= 2);
+}
+
 HUB_TEST("a system call of somebody else's is told of, and goes on undisturbed") {
     watched w{limit};
     weft::spawn(waits_in_the_kernel).get();

@@ -136,6 +136,37 @@ HUB_TEST("what others keep the thread for while a call is parked is no block of 
     CHECK(count_of("read").longest_block < 25ms);
 }
 
+HUB_TEST("of locks the waits are counted, and a condition's wait is none of the thread's time") {
+    const test::patched now;
+    const counted from_now;
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t told = PTHREAD_COND_INITIALIZER;
+    bool done = false;
+    in_task([&] {
+        CHECK(::pthread_mutex_lock(&lock) == 0);
+        CHECK(::pthread_mutex_unlock(&lock) == 0);
+    });
+    CHECK(count_of("pthread_mutex_lock").direct == 0);
+    CHECK(::pthread_mutex_lock(&lock) == 0);
+    auto waiter = weft::spawn([&] {
+        CHECK(::pthread_mutex_lock(&lock) == 0);
+        while (!done) CHECK(::pthread_cond_wait(&told, &lock) == 0);
+        CHECK(::pthread_mutex_unlock(&lock) == 0);
+    });
+    weft::sleep_for(5ms);
+    CHECK(::pthread_mutex_unlock(&lock) == 0);
+    weft::sleep_for(60ms);
+    CHECK(::pthread_mutex_lock(&lock) == 0);
+    done = true;
+    CHECK(::pthread_cond_signal(&told) == 0);
+    weft::sleep_for(60ms);  // woken, it waits for the lock
+    CHECK(::pthread_mutex_unlock(&lock) == 0);
+    waiter.get();
+    CHECK(count_of("pthread_mutex_lock").parked >= 1);
+    CHECK(count_of("pthread_cond_wait").parked == 1);
+    CHECK(count_of("pthread_cond_wait").longest_block < 50ms);
+}
+
 HUB_TEST("errno is what it is without being counted") {
     const test::patched now;
     const counted from_now;

@@ -73,6 +73,7 @@ long sleep(const request& r, std::uint32_t bits, deadline by) {
 }
 
 long wait(const request& r) {
+    WEFT_TELL_WAIT(syscall);
     if (const long said = look(r)) return said;
     const auto bits = r.command() == FUTEX_WAIT_BITSET ? static_cast<std::uint32_t>(r.last) : ~0u;
     const deadline by = deadline_of(r);
