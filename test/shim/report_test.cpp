@@ -183,13 +183,20 @@ HUB_TEST("errno is what it is without being counted") {
     }}.join();
 }
 
-TEST_CASE("with WEFT_REPORT set, the counts of the process are printed when it exits") {
-    const char* const only = "-tc=a call that throws is counted, too";
-    const auto end = test::run_child({"/proc/self/exe", only}, {"WEFT_REPORT=1"});
+TEST_CASE("with WEFT_REPORT set, the process counts from its start, and prints the counts when it exits") {
+    if (std::getenv("WEFT_TEST_COUNTED")) {
+        const test::patched now;
+        CHECK(monkey::counts_calls() == (std::getenv("WEFT_REPORT") == std::string{"1"}));
+        in_task([] { ::usleep(10); });
+        return;
+    }
+    const std::vector<std::string> command{"/proc/self/exe", "-tc=with WEFT_REPORT set*"};
+    const auto end = test::run_child(command, {"WEFT_REPORT=1", "WEFT_TEST_COUNTED=1"});
     CHECK(end.exited_with(0));
     CHECK(end.says("weft: call"));
     CHECK(end.says("longest block"));
-    const auto silent = test::run_child({"/proc/self/exe", only}, {"WEFT_REPORT=0"});
+    CHECK(end.says("usleep"));
+    const auto silent = test::run_child(command, {"WEFT_REPORT=0", "WEFT_TEST_COUNTED=1"});
     CHECK(silent.exited_with(0));
     CHECK_FALSE(silent.says("longest block"));
 }
