@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
+#include <string_view>
+
+#include <sys/auxv.h>
 
 #include "base/sys.hpp"
 #include "original.hpp"
@@ -32,17 +34,21 @@ void set_counting(bool on) noexcept {
     if (counting.exchange(on) != on) listen(on ? 1 : -1);
 }
 
-bool asked_by_environment() noexcept {
-    const char* const value = std::getenv("WEFT_REPORT");
-    return value && *value && !(value[0] == '0' && value[1] == '\0');
-}
+constinit bool prints_at_exit = false;
 
-[[gnu::constructor(103)]] void count_early() {
-    if (asked_by_environment()) set_counting(true);
+// The environment comes as an argument: libc's own variable is set later.
+[[gnu::constructor(103)]] void count_early(int, char**, char** environment) {
+    constexpr std::string_view name = "WEFT_REPORT=";
+    if (getauxval(AT_SECURE) != 0 || !environment) return;
+    for (char** entry = environment; *entry; ++entry) {
+        const std::string_view text = *entry;
+        if (text.starts_with(name)) prints_at_exit = text.size() > name.size() && text.substr(name.size()) != "0";
+    }
+    if (prints_at_exit) set_counting(true);
 }
 
 [[gnu::destructor(103)]] void print_late() {
-    if (!asked_by_environment()) return;
+    if (!prints_at_exit) return;
     const std::string text = monkey::report_text();
     for (std::size_t gone = 0; gone < text.size();) {
         const long took = detail::sys::write(2, text.data() + gone, text.size() - gone);

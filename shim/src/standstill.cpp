@@ -162,7 +162,7 @@ bool stopper::stop(int tid, void (*look)(const standpoint& where, void* argument
     itimerspec when{};
     when.it_value = milliseconds(1);  // not yet over when it is set, or the signal would come from here, at any instant
     const bool set = ::timer_settime(timer, 0, &when, nullptr) == 0;
-    const bool standing = arrives(set ? 50 : 0);
+    const bool standing = arrives(set ? 200 : 0);
     if (standing) {
         look(stopped_at, argument);
         release();

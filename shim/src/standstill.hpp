@@ -17,7 +17,7 @@ public:
     stopper(const stopper&) = delete;
     stopper& operator=(const stopper&) = delete;
 
-    /// Stops the thread if it computes within a few milliseconds, for as long as `look` takes, 100 ms at most. `look` runs on
+    /// Stops the thread if it computes for a millisecond of the next 200, for as long as `look` takes, 100 ms at most. `look` runs on
     /// the calling thread. @returns whether it has run
     bool stop(int tid, void (*look)(const standpoint& where, void* argument), void* argument) noexcept;
 };

@@ -1,6 +1,8 @@
 // A call that somebody counts or watches.  Floor: shim.
 #pragma once
 
+#include <optional>
+
 #include "fiber/call_note.hpp"
 #include "gate.hpp"
 
@@ -31,6 +33,17 @@ private:
     const bool in_task_;
     const bool has_hub_;
     detail::call_note outer_{};
+};
+
+/// For calls that define their own symbols: where they are about to wait, and not on the way of those that need not.
+class told_wait {
+public:
+    told_wait(call_index which, monkey::area area_of_it, const void* frame) noexcept {
+        if (gate_of(area_of_it) & is_told) [[unlikely]] call_.emplace(which, frame, parks(area_of_it));
+    }
+
+private:
+    std::optional<told_call> call_;
 };
 
 }  // namespace weft::shim

@@ -136,6 +136,37 @@ HUB_TEST("what others keep the thread for while a call is parked is no block of 
     CHECK(count_of("read").longest_block < 25ms);
 }
 
+HUB_TEST("of locks the waits are counted, and a condition's wait is none of the thread's time") {
+    const test::patched now;
+    const counted from_now;
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t told = PTHREAD_COND_INITIALIZER;
+    bool done = false;
+    in_task([&] {
+        CHECK(::pthread_mutex_lock(&lock) == 0);
+        CHECK(::pthread_mutex_unlock(&lock) == 0);
+    });
+    CHECK(count_of("pthread_mutex_lock").direct == 0);
+    CHECK(::pthread_mutex_lock(&lock) == 0);
+    auto waiter = weft::spawn([&] {
+        CHECK(::pthread_mutex_lock(&lock) == 0);
+        while (!done) CHECK(::pthread_cond_wait(&told, &lock) == 0);
+        CHECK(::pthread_mutex_unlock(&lock) == 0);
+    });
+    weft::sleep_for(5ms);
+    CHECK(::pthread_mutex_unlock(&lock) == 0);
+    weft::sleep_for(60ms);
+    CHECK(::pthread_mutex_lock(&lock) == 0);
+    done = true;
+    CHECK(::pthread_cond_signal(&told) == 0);
+    weft::sleep_for(60ms);  // woken, it waits for the lock
+    CHECK(::pthread_mutex_unlock(&lock) == 0);
+    waiter.get();
+    CHECK(count_of("pthread_mutex_lock").parked >= 1);
+    CHECK(count_of("pthread_cond_wait").parked == 1);
+    CHECK(count_of("pthread_cond_wait").longest_block < 50ms);
+}
+
 HUB_TEST("errno is what it is without being counted") {
     const test::patched now;
     const counted from_now;
@@ -152,13 +183,20 @@ HUB_TEST("errno is what it is without being counted") {
     }}.join();
 }
 
-TEST_CASE("with WEFT_REPORT set, the counts of the process are printed when it exits") {
-    const char* const only = "-tc=a call that throws is counted, too";
-    const auto end = test::run_child({"/proc/self/exe", only}, {"WEFT_REPORT=1"});
+TEST_CASE("with WEFT_REPORT set, the process counts from its start, and prints the counts when it exits") {
+    if (std::getenv("WEFT_TEST_COUNTED")) {
+        const test::patched now;
+        CHECK(monkey::counts_calls() == (std::getenv("WEFT_REPORT") == std::string{"1"}));
+        in_task([] { ::usleep(10); });
+        return;
+    }
+    const std::vector<std::string> command{"/proc/self/exe", "-tc=with WEFT_REPORT set*"};
+    const auto end = test::run_child(command, {"WEFT_REPORT=1", "WEFT_TEST_COUNTED=1"});
     CHECK(end.exited_with(0));
     CHECK(end.says("weft: call"));
     CHECK(end.says("longest block"));
-    const auto silent = test::run_child({"/proc/self/exe", only}, {"WEFT_REPORT=0"});
+    CHECK(end.says("usleep"));
+    const auto silent = test::run_child(command, {"WEFT_REPORT=0", "WEFT_TEST_COUNTED=1"});
     CHECK(silent.exited_with(0));
     CHECK_FALSE(silent.says("longest block"));
 }

@@ -12,17 +12,27 @@ bool has_hub() noexcept {
 }
 
 call_note begin_call(const char* name, const void* frame) noexcept {
+    call_note& here = this_thread().current->call;
+    if (here.name) here.lets_go(false);
     call_note now;
     now.name = name;
     now.frame = frame;
     now.goes_on();
-    return std::exchange(this_thread().current->call, now);
+    return std::exchange(here, now);
 }
 
 call_note end_call(const call_note& outer) noexcept {
     call_note& here = this_thread().current->call;
     here.lets_go(false);
-    return std::exchange(here, outer);
+    const call_note ended = std::exchange(here, outer);
+    if (outer.name) {
+        // One within another, as a condition's lock: what has become of it is the outer one's, too.
+        here.goes_on();
+        here.parked = here.parked || ended.parked;
+        here.pooled = here.pooled || ended.pooled;
+        if (ended.longest > here.longest) here.longest = ended.longest;
+    }
+    return ended;
 }
 
 }  // namespace weft::detail

@@ -36,6 +36,10 @@ struct call_count {
 WEFT_API void count_calls(bool on = true) noexcept;
 WEFT_API bool counts_calls() noexcept;
 
+/// @par Locks
+/// Of locks, conditions, semaphores, once and static variables only waits are counted, under the name of pthread's call
+/// (C11's under its counterpart): what is had at once is too short to be told of. futex waits are under "syscall".
+///
 /// The calls that were made while they were counted, in the order of the shim's table. One that is under way is not in it.
 /// @throws std::bad_alloc
 WEFT_API std::vector<call_count> report();

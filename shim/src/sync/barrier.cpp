@@ -53,6 +53,7 @@ int wait_in_thread(pthread_barrier_t* barrier, unsigned size) {
 }
 
 int wait(pthread_barrier_t* barrier, detail::thread* t, const asking& how) {
+    WEFT_TELL_WAIT(pthread_barrier_wait);
     const auto& words = *reinterpret_cast<const barrier_words*>(barrier);
     const bool parks = t && may_park(*t);
     if (is_libcs(words)) return parks ? wait_in_pool(barrier) : original().pthread_barrier_wait(barrier);

@@ -113,6 +113,7 @@ int wait_in_pool(pthread_cond_t* c, pthread_mutex_t* m, const time_limit& limit)
 }
 
 int wait(pthread_cond_t* c, pthread_mutex_t* m, detail::thread* t, const asking& how) {
+    WEFT_TELL_WAIT(pthread_cond_wait);
     if (!how.limit.valid() || !how.limit.known_clock()) return EINVAL;
     const bool parks = t && may_park(*t);
     if (is_shared(c)) return parks && is_plain(m) ? wait_in_pool(c, m, how.limit) : wait_natively(c, m, how.limit);

@@ -96,6 +96,7 @@ long sleep_with_looks(lot::fiber_sleeper& me, io::manner how, word_is& same) {
 }
 
 long wait(const request& r) {
+    WEFT_TELL_WAIT(syscall);
     if (const long said = look(r)) return said;
     if (tasks_here()->unwinding) {
         lot::refuse("a futex");

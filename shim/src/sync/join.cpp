@@ -26,6 +26,7 @@ struct joining {
 };
 
 int join(joining j, const detail::thread* t) {
+    WEFT_TELL_WAIT(pthread_join);
     if (!t || !may_park(*t)) return j.natively();
     if (::pthread_equal(j.thread, ::pthread_self())) return j.natively();  // refused at once
     if (const int now = ::pthread_tryjoin_np(j.thread, j.result); now != EBUSY) return now;

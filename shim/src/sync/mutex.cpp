@@ -85,6 +85,7 @@ int lock_natively(pthread_mutex_t* mutex, const time_limit& limit) noexcept {
 }
 
 [[gnu::noinline]] int lock_slowly(pthread_mutex_t* mutex, detail::thread& t, const asking& how) {
+    WEFT_TELL_WAIT(pthread_mutex_lock);
     const int kind = kind_of(mutex);
     if (!may_park(t) || in_allocator(how.from) || !how.limit.known_clock()) {
         const int result = lock_natively(mutex, how.limit);

@@ -51,6 +51,7 @@ bool begin(std::int32_t* control) {
         const std::int32_t mine = generation | running;
         if (now == mine) {
             const callable_kept kept;
+            WEFT_TELL_WAIT(pthread_once);
             wait_for_word(control, now, futex_kind::of_process, "a once, which another runs");
             now = load(control);
         } else if (exchange_if(control, now, mine)) {
@@ -95,6 +96,7 @@ int acquire(std::int64_t* guard) {
         }
         if (__atomic_load_n(second_half(guard), __ATOMIC_RELAXED) == my_mark())
             throw lock_misuse("weft: the initialiser of a static variable comes back to the same variable; break the circle");
+        WEFT_TELL_WAIT(__cxa_guard_acquire);
         wait_for_word(word, now, futex_kind::shared, "a static variable, which another initialises");
         now = load(word);
     }

@@ -79,6 +79,8 @@ int lock_in_thread(pthread_rwlock_t* l, const time_limit& limit) noexcept {
 
 template <wants What>
 [[gnu::noinline]] int lock_slowly(pthread_rwlock_t* l, detail::thread& t, const asking& how) {
+    constexpr auto row = What == wants::read ? call_index::pthread_rwlock_rdlock : call_index::pthread_rwlock_wrlock;
+    const told_wait told{row, monkey::area::sync, __builtin_frame_address(0)};
     if (!may_park(t) || in_allocator(how.from) || !how.limit.known_clock()) return lock_in_thread<What>(l, how.limit);
     // Unlike a mutex's, libc looks at the time first.
     if (!how.limit.valid()) return EINVAL;

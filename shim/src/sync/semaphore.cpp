@@ -36,12 +36,14 @@ int failed(int error) noexcept {
 }
 
 int wait_natively(sem_t* s, const time_limit& limit) {
+    WEFT_TELL_WAIT(sem_wait);
     const originals& libc = original();
     if (!limit.until) return libc.sem_wait(s);
     return limit.clock == CLOCK_REALTIME ? libc.sem_timedwait(s, limit.until) : libc.sem_clockwait(s, limit.clock, limit.until);
 }
 
 int wait_in_task(sem_t* s, const asking& how) {
+    WEFT_TELL_WAIT(sem_wait);
     const int before = errno;
     try_semaphore mine{s};
     lot::turn turn{try_semaphore::once, &mine};

@@ -7,6 +7,7 @@ namespace weft::shim::sync {
 namespace {
 
 int spin(pthread_spinlock_t* lock, bool foreign) {
+    WEFT_TELL_WAIT(pthread_spin_lock);
     constexpr int looks = 100, yields = 10;
     constexpr std::chrono::microseconds first_nap{50}, longest_nap{1000};
     for (int i = 0; i < looks; ++i)

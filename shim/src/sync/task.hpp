@@ -8,11 +8,16 @@
 #include "gate.hpp"
 #include "io/lot.hpp"
 #include "original.hpp"
+#include "told.hpp"
 
 // An interposed symbol that does its own gating.
 #define WEFT_INTERPOSED(result, name, parameters)                            \
     extern "C" WEFT_API result weft_interposed_##name parameters asm(#name); \
     extern "C" result weft_interposed_##name parameters
+
+// At the start of a function that is about to wait for what `name` waits for.
+#define WEFT_TELL_WAIT(name) \
+    const told_wait told { call_index::name, monkey::area::sync, __builtin_frame_address(0) }
 
 namespace weft::shim::sync {
 
