@@ -51,7 +51,8 @@ void beside(const char* name, Work work) {
     std::vector<double> gaps;
     bool stop = false;
     auto ticker = weft::spawn([&] {
-        for (double last = bench::wall_ns(); !stop;) {
+        double last = bench::wall_ns();
+        while (!stop) {
             weft::sleep_for(1ms);
             const double now = bench::wall_ns();
             gaps.push_back((now - last) / 1e6);
