@@ -16,14 +16,6 @@ int fresh_pair(int result, const int* ends) noexcept {
     return result;
 }
 
-// Before libc closes the stream's descriptor inside itself.
-void stream_closing(FILE* stream) noexcept {
-    const errno_kept kept;
-    const int fd = stream ? ::fileno(stream) : -1;
-    if (fd >= 0) io::closing(fd);
-    kept.restore();
-}
-
 FILE* fresh_stream(FILE* stream) noexcept {
     const errno_kept kept;
     if (stream) fresh(::fileno(stream));
@@ -33,14 +25,11 @@ FILE* fresh_stream(FILE* stream) noexcept {
 
 }  // namespace
 
-int core::fclose(FILE* stream) {
-    stream_closing(stream);
-    return original().fclose(stream);
-}
-
-int core::pclose(FILE* stream) {
-    stream_closing(stream);
-    return original().pclose(stream);
+void stream_closing(FILE* stream) noexcept {
+    const errno_kept kept;
+    const int fd = stream ? ::fileno(stream) : -1;
+    if (fd >= 0) io::closing(fd);
+    kept.restore();
 }
 
 FILE* core::freopen(const char* path, const char* mode, FILE* stream) {

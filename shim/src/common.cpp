@@ -1,5 +1,7 @@
 #include <cerrno>
 #include <chrono>
+#include <cstring>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -134,6 +136,18 @@ void set_mask(const void* mask, void* before) noexcept {
 }
 
 }  // namespace
+
+sigset_t own_signal_mask() noexcept {
+    sigset_t mask;
+    ::sigemptyset(&mask);
+    if (newest_mask) std::memcpy(&mask, &own_mask, sizeof own_mask);
+    else sys::call(SYS_rt_sigprocmask, SIG_SETMASK, 0, sys::word(&mask), kernel_mask_size);
+    return mask;
+}
+
+void forget_signal_masks() noexcept {
+    if (std::exchange(newest_mask, nullptr)) set_mask(&own_mask, nullptr);
+}
 
 signal_mask::signal_mask(const sigset_t* mask) noexcept : mask_{mask} {
     if (!mask_) return;

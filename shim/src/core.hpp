@@ -119,6 +119,11 @@ bool valid(const timespec& span) noexcept;
 /// With `mask` in force: a signal that it lets in has been waiting, and its handler has run. errno is EINTR then.
 bool interrupted_by(const sigset_t* mask) noexcept;
 
+/// The thread's signal mask as it is without those below.
+sigset_t own_signal_mask() noexcept;
+/// In a forked child: they are of tasks of the parent's.
+void forget_signal_masks() noexcept;
+
 /// Sets the thread's signal mask while it lives; null changes nothing. Tasks that overlap in such calls share the
 /// thread: the mask set last is in force, and the thread's own again when none is left.
 class signal_mask {

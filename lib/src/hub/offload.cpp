@@ -137,7 +137,8 @@ int hand_in(offload_kind kind, work& w, const char* what) {
     return pool_of(kind).submit(w);
 }
 
-errand_end send_out(offload_kind kind, std::shared_ptr<errand> asked, const char* what, bool foreign) {
+errand_end send_out(offload_kind kind, std::shared_ptr<errand> asked, const char* what, bool foreign,
+                    bool interruptible) {
     refuse_in_hub(what);
     worker_pool& p = pool_of(kind);
     driver& drive = scheduler::here().drive();
@@ -150,6 +151,7 @@ errand_end send_out(offload_kind kind, std::shared_ptr<errand> asked, const char
     while (!j->done && cause != wake::killed) {
         parking pause{what, j->what.get()};
         pause.foreign = foreign;
+        pause.interruptible = interruptible;
         cause = wait_for(*j, pause);
     }
     --drive.expected;

@@ -34,7 +34,9 @@ struct errand {
 
 enum class errand_end { done, killed, no_thread };
 
-/// As offload(), but a kill ends the wait: the errand is then finished and destroyed by the pool.
-WEFT_API errand_end send_out(offload_kind kind, std::shared_ptr<errand> work, const char* what, bool foreign);
+/// As offload(), but a kill ends the wait: the errand is then finished and destroyed by the pool. Where it is not
+/// `interruptible`, only the end of the thread does.
+WEFT_API errand_end send_out(offload_kind kind, std::shared_ptr<errand> work, const char* what, bool foreign,
+                             bool interruptible = true);
 
 }  // namespace weft::detail

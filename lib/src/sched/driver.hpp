@@ -6,6 +6,7 @@
 #include <memory>
 
 #include <weft/deadline.hpp>
+#include <weft/detail/export.hpp>
 
 struct epoll_event;
 
@@ -60,7 +61,7 @@ void on_signal() noexcept;
 /// The thread's set is about to go.
 void on_set_closing(int set) noexcept;
 /// A descriptor is the library's own: the program can neither close it nor wait on it.
-void on_own_descriptor(int fd, bool own) noexcept;
+WEFT_API void on_own_descriptor(int fd, bool own) noexcept;
 /// In a forked child: registrations and waits are the parent's.
 void on_fork() noexcept;
 

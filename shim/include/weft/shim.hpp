@@ -20,6 +20,8 @@
 #include <weft/shim/fd.hpp>
 #include <weft/shim/file.hpp>
 #include <weft/shim/poll.hpp>
+#include <weft/shim/process.hpp>
+#include <weft/shim/signal.hpp>
 #include <weft/shim/socket.hpp>
 #include <weft/shim/sync.hpp>
 #include <weft/shim/time.hpp>
