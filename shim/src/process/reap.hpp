@@ -20,7 +20,7 @@ inline bool parks_children(const core& c) noexcept { return c.who == caller::our
 int start_shell(const char* line, pid_t* child, const posix_spawn_file_actions_t* files,
                 const posix_spawnattr_t* attributes) noexcept;
 
-/// In a callback of the hub. @throws blocking_in_hub
-void refuse_in_hub(const char* call);
+/// Before anything is begun. @throws blocking_in_hub  in a callback of the hub
+void refuse_in_hub(const core& c, const char* call);
 
 }  // namespace weft::shim

@@ -121,7 +121,7 @@ int close_and_reap(core& c, FILE* stream, pid_t child) {
 }  // namespace
 
 int core::pclose(FILE* stream) {
-    if (parks_children(*this)) refuse_in_hub("pclose");
+    if (parks_children(*this)) refuse_in_hub(*this, "pclose");
     const std::unique_ptr<child_stream> ended = take(stream);
     stream_closing(stream);
     return ended ? close_and_reap(*this, stream, ended->child) : original().pclose(stream);

@@ -11,7 +11,6 @@
 #include <weft/detail/small_lock.hpp>
 
 #include "reap.hpp"
-#include "sched/scheduler.hpp"
 
 namespace weft::shim {
 namespace {
@@ -115,16 +114,16 @@ int start_shell(const char* line, pid_t* child, const posix_spawn_file_actions_t
     return ::posix_spawn(child, "/bin/sh", files, attributes, words, environ);
 }
 
-void refuse_in_hub(const char* call) {
-    if (!detail::this_thread().current->is_hub) return;
-    detail::parking nothing{call};
-    nothing.interruptible = false;
-    detail::scheduler::here().park(nothing);
+void refuse_in_hub(const core& c, const char* call) {
+    if (io::may_park()) return;
+    io::manner how = c.manner_of(call, deadline::never(), io::signal_rule::ignores);
+    how.interruptible = false;
+    io::pause(how);  // throws, or returns at once where the thread ends
 }
 
 int core::system(const char* line) {
     const bool parks = parks_children(*this);
-    if (parks) refuse_in_hub("system");
+    if (parks) refuse_in_hub(*this, "system");
     if (!line) return run(*this, parks, "exit 0") == 0;
     return run(*this, parks, line);
 }
