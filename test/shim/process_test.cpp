@@ -279,6 +279,28 @@ HUB_TEST("hundreds of tasks wait for any child, and each gets one") {
     CHECK(ticks.stop() < 20ms * test::patience());
 }
 
+HUB_TEST("tasks of several threads, and plain ones, wait for any child together") {
+    const test::patched now;
+    constexpr int each = 40, threads = 3;
+    for (int i = 0; i < each * (threads + 1); ++i) child_that_exits(0, 10 + i % 50);
+    std::atomic<int> reaped{0};
+    std::vector<std::thread> others;
+    for (int i = 0; i < threads; ++i) {
+        others.emplace_back([&] {
+            std::vector<weft::task<void>> tasks;
+            for (int j = 0; j < each; ++j) tasks.push_back(weft::spawn([&] { reaped += ::wait(nullptr) > 0; }));
+            for (auto& task : tasks) task.join();
+        });
+    }
+    std::thread plain{[&] {
+        for (int j = 0; j < each; ++j) reaped += ::wait(nullptr) > 0;
+    }};
+    for (auto& thread : others) thread.join();
+    plain.join();
+    CHECK(reaped == each * (threads + 1));
+    CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
+}
+
 HUB_TEST("the program's handler of SIGCHLD runs once for each child, and finds its mask") {
     const test::patched now;
     child_signals = 0;
