@@ -48,7 +48,6 @@ void end(pid_t child) {
     while (::waitpid(child, nullptr, WNOHANG) == 0) nap_ms(1);
 }
 
-int pidfd_of(pid_t child) { return static_cast<int>(::syscall(SYS_pidfd_open, child, 0)); }
 constexpr auto by_pidfd = static_cast<idtype_t>(3);  // P_PIDFD
 
 }  // namespace
@@ -159,13 +158,14 @@ DIFFERENTIAL("groups and descriptors of children") {
     out("of another group", [&] { return c.waitpid(0, &status, 0); });
     out("the group", [&] { return c.waitpid(-child, &status, 0) == child; });
     out.value("status", status);
+    if (!test::has_pidfds()) return;
     child = child_that_exits(4, 40);
-    const int fd = pidfd_of(child);
+    const int fd = test::pidfd_of(child);
     out("the descriptor", [&] { return c.waitid(by_pidfd, static_cast<id_t>(fd), &info, WEXITED); });
     out.value("status", info.si_status);
     ::close(fd);
     child = child_that_exits(6, 40);
-    const int never_waits = static_cast<int>(::syscall(SYS_pidfd_open, child, O_NONBLOCK));
+    const int never_waits = test::pidfd_of(child, O_NONBLOCK);
     out("O_NONBLOCK", [&] { return c.waitid(by_pidfd, static_cast<id_t>(never_waits), &info, WEXITED); });
     ::close(never_waits);
     out("in the end", [&] { return c.wait(&status) == child; });
@@ -370,6 +370,7 @@ HUB_TEST("the stop of a traced child is seen, though a pidfd does not show it") 
 }
 
 HUB_TEST("a pidfd of weft's own is not the program's to close, and is gone after the wait") {
+    if (!test::has_pidfds()) return;
     const test::patched now;
     const int before = test::open_descriptors();
     const pid_t child = child_that_exits(1, 50);
