@@ -42,4 +42,13 @@ inline pid_t child_that_exits(int code, long after_ms = 0) {
     });
 }
 
+/// @returns -1 on a kernel that has none
+inline int pidfd_of(pid_t child, unsigned flags = 0) { return static_cast<int>(::syscall(SYS_pidfd_open, child, flags)); }
+
+inline bool has_pidfds() {
+    const int fd = pidfd_of(::getpid());
+    if (fd >= 0) ::close(fd);
+    return fd >= 0;
+}
+
 }  // namespace test

@@ -40,9 +40,6 @@ struct calls {
     X(pread) X(preadv) X(preadv2) X(pwrite) X(pwritev) X(pwritev2) X(fsync) X(fdatasync) X(syncfs)            \
     X(sync_file_range) X(copy_file_range) X(flock) X(lockf)               \
     X(aio_suspend) X(sendfile) X(splice) X(tee) X(vmsplice)
-#define WEFT_PROCESS_CALLS(X)
-#define WEFT_SIGNAL_CALLS(X)
-#define WEFT_FILE_CALLS(X)
 #define WEFT_PROCESS_CALLS(X)                                                                                 \
     X(wait) X(waitpid) X(wait3) X(wait4) X(waitid) X(system) X(popen) X(pclose) X(msgsnd) X(msgrcv) X(semop)  \
     X(semtimedop) X(mq_receive) X(mq_timedreceive) X(mq_send) X(mq_timedsend)

@@ -1,19 +1,13 @@
 // wait and its kin: every child goes to one of those who wait, as between threads, and to nobody else.
 #include <climits>
-#include <cstdlib>
 #include <set>
 #include <thread>
 #include <vector>
 
-#include <sys/ptrace.h>
 #include <sys/resource.h>
-
-#include <weft/error.hpp>
-#include <weft/hub.hpp>
 
 #include "shim/children.hpp"
 #include "shim/differential.hpp"
-#include "support/child.hpp"
 
 using namespace std::chrono_literals;
 using test::child_that;
@@ -43,12 +37,6 @@ private:
     struct sigaction before_ {};
 };
 
-void end(pid_t child) {
-    ::kill(child, SIGKILL);
-    while (::waitpid(child, nullptr, WNOHANG) == 0) nap_ms(1);
-}
-
-int pidfd_of(pid_t child) { return static_cast<int>(::syscall(SYS_pidfd_open, child, 0)); }
 constexpr auto by_pidfd = static_cast<idtype_t>(3);  // P_PIDFD
 
 }  // namespace
@@ -159,13 +147,14 @@ DIFFERENTIAL("groups and descriptors of children") {
     out("of another group", [&] { return c.waitpid(0, &status, 0); });
     out("the group", [&] { return c.waitpid(-child, &status, 0) == child; });
     out.value("status", status);
+    if (!test::has_pidfds()) return;
     child = child_that_exits(4, 40);
-    const int fd = pidfd_of(child);
+    const int fd = test::pidfd_of(child);
     out("the descriptor", [&] { return c.waitid(by_pidfd, static_cast<id_t>(fd), &info, WEXITED); });
     out.value("status", info.si_status);
     ::close(fd);
     child = child_that_exits(6, 40);
-    const int never_waits = static_cast<int>(::syscall(SYS_pidfd_open, child, O_NONBLOCK));
+    const int never_waits = test::pidfd_of(child, O_NONBLOCK);
     out("O_NONBLOCK", [&] { return c.waitid(by_pidfd, static_cast<id_t>(never_waits), &info, WEXITED); });
     ::close(never_waits);
     out("in the end", [&] { return c.wait(&status) == child; });
@@ -279,6 +268,28 @@ HUB_TEST("hundreds of tasks wait for any child, and each gets one") {
     CHECK(ticks.stop() < 20ms * test::patience());
 }
 
+HUB_TEST("tasks of several threads, and plain ones, wait for any child together") {
+    const test::patched now;
+    constexpr int each = 40, threads = 3;
+    for (int i = 0; i < each * (threads + 1); ++i) child_that_exits(0, 10 + i % 50);
+    std::atomic<int> reaped{0};
+    std::vector<std::thread> others;
+    for (int i = 0; i < threads; ++i) {
+        others.emplace_back([&] {
+            std::vector<weft::task<void>> tasks;
+            for (int j = 0; j < each; ++j) tasks.push_back(weft::spawn([&] { reaped += ::wait(nullptr) > 0; }));
+            for (auto& task : tasks) task.join();
+        });
+    }
+    std::thread plain{[&] {
+        for (int j = 0; j < each; ++j) reaped += ::wait(nullptr) > 0;
+    }};
+    for (auto& thread : others) thread.join();
+    plain.join();
+    CHECK(reaped == each * (threads + 1));
+    CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
+}
+
 HUB_TEST("the program's handler of SIGCHLD runs once for each child, and finds its mask") {
     const test::patched now;
     child_signals = 0;
@@ -291,104 +302,4 @@ HUB_TEST("the program's handler of SIGCHLD runs once for each child, and finds i
     sigset_t mask;
     ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
     CHECK(::sigismember(&mask, SIGCHLD) == 0);
-}
-
-HUB_TEST("a kill does not end a wait for a child, and is met at the next wait") {
-    for (const bool any : {true, false}) {
-        for (const bool named : {true, false}) {
-            const test::calls& c = named ? test::named_calls() : test::plain_calls();
-            const test::patched now;
-            const pid_t child = child_that_exits(6, 60);
-            pid_t got = 0;
-            bool went_on = false;
-            auto task = weft::spawn([&] {
-                got = c.waitpid(any ? -1 : child, nullptr, 0);
-                weft::sleep_for(1h);
-                went_on = true;
-            });
-            weft::sleep_for(5ms);
-            CHECK_FALSE(task.kill(5ms));
-            CHECK(got == 0);
-            task.join();
-            CHECK(got == child);
-            CHECK_FALSE(went_on);
-        }
-    }
-}
-
-HUB_TEST("without a descriptor to spare, children are waited for all the same") {
-    const test::patched now;
-    const pid_t child = child_that_exits(5, 40);
-    rlimit before;
-    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
-    const rlimit tight{3, before.rlim_max};
-    REQUIRE(::setrlimit(RLIMIT_NOFILE, &tight) == 0);
-    int status = none;
-    const pid_t got = weft::spawn([&] { return ::waitpid(child, &status, 0); }).get();
-    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
-    CHECK(got == child);
-    CHECK(WEXITSTATUS(status) == 5);
-}
-
-HUB_TEST("the stop of a traced child is seen, though a pidfd does not show it") {
-    const test::patched now;
-    for (const int options : {0, __WALL}) {
-        const pid_t child = child_that([] {
-            nap_ms(20);
-            ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
-            ::kill(::getpid(), SIGSTOP);
-            return 0;
-        });
-        int status = none;
-        const pid_t got = weft::spawn([&] { return ::waitpid(child, &status, options); }).get();
-        CHECK(got == child);
-        CHECK(WIFSTOPPED(status));
-        end(child);
-    }
-}
-
-HUB_TEST("a pidfd of weft's own is not the program's to close, and is gone after the wait") {
-    const test::patched now;
-    const int before = test::open_descriptors();
-    const pid_t child = child_that_exits(1, 50);
-    auto task = weft::spawn([&] { return ::waitpid(child, nullptr, 0); });
-    weft::sleep_for(5ms);
-    REQUIRE(test::open_descriptors() == before + 1);
-    const int mine = ::dup(0);
-    CHECK(::close(mine - 1) == -1);
-    ::close(mine);
-    CHECK(task.get() == child);
-    CHECK(test::open_descriptors() == before);
-}
-
-TEST_CASE("child: ends while a task waits for its child" * doctest::skip()) {
-    if (!weft::monkey::patch_all()) ::_exit(2);
-    child_that_exits(0, 30'000);
-    for (const bool any : {true, false}) {
-        weft::spawn([=] { ::waitpid(any ? -1 : child_that_exits(0, 30'000), nullptr, 0); });
-    }
-    weft::sleep_for(10ms);
-}
-
-TEST_CASE("a thread ends though tasks of it wait for children") {
-    const auto start = std::chrono::steady_clock::now();
-    const auto end = test::run_child({"/proc/self/exe", "--no-skip", "--test-case=child: ends while a task waits for its child"});
-    CAPTURE(end.output);
-    CHECK(end.exited_with(0));
-    CHECK(std::chrono::steady_clock::now() - start < 10s);
-}
-
-HUB_TEST("a callback of the hub cannot wait for a child by name") {
-    const pid_t child = child_that_exits(1, 20);
-    bool refused = false;
-    weft::hub::current().post([&] {
-        try {
-            weft::shim::waitpid(child, nullptr, 0);
-        } catch (const weft::blocking_in_hub&) {
-            refused = true;
-        }
-    });
-    weft::sleep_for(1ms);
-    CHECK(refused);
-    CHECK(weft::shim::waitpid(child, nullptr, 0) == child);
 }

@@ -167,7 +167,6 @@ errand_end send_out(offload_kind kind, std::shared_ptr<errand> asked, const char
     return error == 0 ? errand_end::done : errand_end::no_thread;
 }
 
-int hand_over(offload_kind kind, work& what) noexcept { return pool_of(kind).submit(what); }
 
 void call_in_pool(void (*function)(void*), void* argument) {
     worker_pool& p = pool_of_functions();

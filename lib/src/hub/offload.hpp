@@ -40,7 +40,4 @@ enum class errand_end { done, killed, no_thread };
 WEFT_API errand_end send_out(offload_kind kind, std::shared_ptr<errand> work, const char* what, bool foreign,
                              bool interruptible = true);
 
-/// For work that nobody in particular waits for. @returns 0, or an error number: it is the caller's again
-WEFT_API int hand_over(offload_kind kind, work& what) noexcept;
-
 }  // namespace weft::detail

@@ -47,7 +47,7 @@ struct watched_children final : detail::work {
     }
     void drop(int) noexcept override { over(); }
 
-    bool begin() noexcept;
+    bool begin();
     void over() noexcept;
     void release() noexcept;
 
@@ -104,7 +104,8 @@ void watched_children::release() noexcept {
 }
 
 /// @returns false if there can be no such thread
-bool watched_children::begin() noexcept {
+/// @throws blocking_in_hub
+bool watched_children::begin() {
     if (which.options & __WNOTHREAD) return false;  // it would see its own children, which are none
     {
         const std::lock_guard guard{table.lock};
@@ -112,12 +113,20 @@ bool watched_children::begin() noexcept {
         watching = true;
         ++users;
     }
-    if (detail::hand_over(detail::offload_kind::unbounded, *this) == 0) return true;
-    {
-        const std::lock_guard guard{table.lock};
-        watching = false;
+    const auto take_back = [this] {
+        {
+            const std::lock_guard guard{table.lock};
+            watching = false;
+        }
+        release();
+    };
+    try {
+        if (detail::hand_in(detail::offload_kind::unbounded, *this, "waitpid") == 0) return true;
+    } catch (...) {
+        take_back();
+        throw;
     }
-    release();
+    take_back();
     return false;
 }
 

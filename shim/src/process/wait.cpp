@@ -43,7 +43,7 @@ pid_t core::wait4(pid_t pid, int* status, int options, rusage* usage) {
     if (pid == 0 && ::getpgrp() > 1) pid = -::getpgrp();
     children which{P_ALL, 0, as_for_waitid(options)};
     if (pid > 0) which = {P_PID, static_cast<id_t>(pid), which.options};
-    else if (pid != -1) which = {P_PGID, static_cast<id_t>(pid == 0 ? ::getpgrp() : -pid), which.options};
+    else if (pid != -1) which = {P_PGID, pid == 0 ? static_cast<id_t>(::getpgrp()) : -static_cast<id_t>(pid), which.options};
     return until_there(*this, which, "waitpid", [&] { return libc.wait4(pid, status, options | WNOHANG, usage); });
 }
 
