@@ -17,3 +17,5 @@
 #include <sys/uio.h>
 #include <threads.h>
 #include <time.h>
+
+struct __res_state;
