@@ -1,5 +1,6 @@
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -45,6 +46,19 @@ bool core::wait_for(int fd, const io::attempt& seen, io::direction way, const ch
     const io::outcome how = io::wait(fd, seen, way, manner_of(call, by, rule));
     if (how == io::outcome::ready) return true;
     if (how != io::outcome::killed || !progress) failed(how, call, EAGAIN);
+    return false;
+}
+
+bool core::wait_for_ticket(io::write_ticket& ticket, const io::attempt& seen, const char* call, deadline& by,
+                           bool& timed) const {
+    if (!timed) {
+        by = patience_of(seen, io::direction::write);
+        timed = true;
+    }
+    const auto rule = by.is_never() ? io::signal_rule::restarts : io::signal_rule::ends;
+    const io::outcome how = ticket.wait(seen, manner_of(call, by, rule));
+    if (how == io::outcome::ready) return true;
+    failed(how, call, EAGAIN);
     return false;
 }
 
@@ -94,6 +108,16 @@ bool blocks(int fd, const io::attempt& seen) noexcept {
     seen.entry->patient.store(patient, std::memory_order_relaxed);
     io::saw_blocking(seen, changes);
     return true;
+}
+
+bool copied_in(void* to, const void* from, size_t size) noexcept {
+    const iovec here{to, size}, there{const_cast<void*>(from), size};
+    const long got = sys::call(SYS_process_vm_readv, sys::call(SYS_getpid), sys::word(&here), 1, sys::word(&there), 1, 0);
+    if (got == -EPERM || got == -ENOSYS) {
+        std::memcpy(to, from, size);
+        return true;
+    }
+    return got == static_cast<long>(size);
 }
 
 bool valid(const timespec& span) noexcept {

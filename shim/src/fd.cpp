@@ -1,18 +1,24 @@
 // read, write, and the life of a descriptor.
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <climits>
+#include <cstdlib>
+#include <cstring>
 
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <sys/ioctl.h>
 
+#include "base/sys.hpp"
 #include "fresh.hpp"
 #include "parts.hpp"
 #include "transfer.hpp"
 
 namespace weft::shim {
 namespace {
+
+namespace sys = weft::detail::sys;
 
 constexpr short in = POLLIN, out = POLLOUT;
 
@@ -34,6 +40,27 @@ ssize_t look_then(int fd, short event, int unwanted, Call call) {
     return -1;
 }
 
+// eventfd(2): a write that the counter has no room for waits, and poll() says nothing of that. Only after a large number
+// can it happen.
+bool waits_for_room(int fd, const iovec& part) noexcept {
+    constexpr std::uint64_t large = std::uint64_t{1} << 32, most = ~std::uint64_t{0} - 1;
+    static std::atomic<bool> large_seen{false};
+    std::uint64_t value;
+    std::memcpy(&value, part.iov_base, sizeof value);
+    if (value >= large) large_seen.store(true, std::memory_order_relaxed);
+    if (value > most || !large_seen.load(std::memory_order_relaxed)) return false;
+    char text[256];
+    std::snprintf(text, sizeof text, "/proc/thread-self/fdinfo/%d", fd);
+    const long file = sys::call(SYS_openat, AT_FDCWD, sys::word(text), O_RDONLY | O_CLOEXEC);
+    if (file < 0) return false;
+    const long size = sys::read(static_cast<int>(file), text, sizeof text - 1);
+    sys::close(static_cast<int>(file));
+    text[std::max(size, 0L)] = 0;
+    constexpr char name[] = "\neventfd-count:";
+    const char* const line = std::strstr(text, name);
+    return line && value > most - std::strtoull(line + sizeof name - 1, nullptr, 16);
+}
+
 }  // namespace
 
 ssize_t core::read_parts(int fd, const iovec* parts, int count, const char* call) const {
@@ -41,6 +68,12 @@ ssize_t core::read_parts(int fd, const iovec* parts, int count, const char* call
     const remaining_parts all{parts, count < 0 ? size_t{IOV_MAX} + 1 : static_cast<size_t>(count)};
     const io::attempt first{fd};
     if (!first.entry || !all.possible() || all.total() == 0) return libc.readv(fd, parts, count);
+    if (marks_are_used() && way_of(fd, first) == way_to_try::socket) {
+        msghdr message{};
+        message.msg_iov = const_cast<iovec*>(parts);
+        message.msg_iovlen = static_cast<size_t>(count);
+        return receive_message(fd, &message, 0, call);
+    }
     const auto wanted = static_cast<ssize_t>(std::min<size_t>(all.total(), SSIZE_MAX));
     const auto once = [&](const io::attempt& seen) -> ssize_t {
         switch (way_of(fd, seen)) {
@@ -115,13 +148,17 @@ ssize_t core::write_parts(int fd, const iovec* parts, int count, const char* cal
             }
             default: break;
         }
+        if (gone == 0 && count == 1 && parts->iov_len == sizeof(std::uint64_t) && waits_for_room(fd, *parts)) {
+            errno = EAGAIN;
+            return -1;
+        }
         return look_then(fd, out, O_RDONLY, [&]() -> ssize_t {
             if (left.total() - gone <= PIPE_BUF) return libc.writev(fd, rest, rest_count);
             // Ready means room for this much; more would wait in the kernel.
             return libc.write(fd, rest->iov_base, std::min<size_t>(rest->iov_len, PIPE_BUF));
         });
     };
-    return send_all(fd, call, left.total(), once);
+    return send_all(fd, call, [&] { return left.total(); }, once);
 }
 
 ssize_t core::write(int fd, const void* data, size_t size) {

@@ -38,12 +38,13 @@ ssize_t core::receive(int fd, const char* call, ssize_t wanted, Try once) const 
     }
 }
 
-template <class Try>
-ssize_t core::send_all(int fd, const char* call, size_t total, Try once) const {
+template <class Total, class Try>
+ssize_t core::send_all(int fd, const char* call, Total total, Try once) const {
     const errno_kept kept;
     deadline by;
     bool timed = false;
     size_t gone = 0;
+    io::write_ticket ticket;
     const io::attempt first{fd};
     for (io::attempt seen = first;; seen = io::attempt{fd}) {
         if (!seen.entry) return once(seen, gone);
@@ -51,12 +52,16 @@ ssize_t core::send_all(int fd, const char* call, size_t total, Try once) const {
             if (gone == 0) return failed(io::outcome::closed, call, 0);
             break;
         }
+        if (!ticket.had() && !ticket.take(seen) && blocks(fd, seen)) {
+            if (!wait_for_ticket(ticket, seen, call, by, timed)) return -1;
+            continue;
+        }
         const ssize_t took = once(seen, gone);
         if (took >= 0) {
             gone += static_cast<size_t>(took);
             io::took(fd, seen, io::direction::write, false);
             // A transfer of nothing, or one that the user wants cut short by O_NONBLOCK, ends here, too.
-            if (gone >= total || took == 0 || !blocks(fd, seen)) break;
+            if (gone >= total() || took == 0 || !blocks(fd, seen)) break;
             continue;
         }
         // An error after some progress is for the next call to report.
@@ -65,6 +70,7 @@ ssize_t core::send_all(int fd, const char* call, size_t total, Try once) const {
             if (gone == 0) return -1;
             break;
         }
+        if (gone == 0) ticket.give();  // nothing of it stands there yet: whoever finds room may be first
         if (!wait_for(fd, seen, io::direction::write, call, by, timed, gone > 0)) {
             if (gone == 0) return -1;
             break;

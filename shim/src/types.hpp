@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 
+#include <dirent.h>
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
@@ -19,3 +20,4 @@
 #include <time.h>
 
 struct __res_state;
+struct file_handle;
