@@ -84,7 +84,6 @@ int core::signalfd(int fd, const sigset_t* mask, int flags) {
     return fd == -1 ? fresh(made) : made;
 }
 
-int core::memfd_create(const char* name, unsigned flags) { return fresh(original().memfd_create(name, flags)); }
 int core::inotify_init() { return fresh(original().inotify_init()); }
 int core::inotify_init1(int flags) { return fresh(original().inotify_init1(flags)); }
 int core::fanotify_init(unsigned flags, unsigned event_flags) {

@@ -39,8 +39,8 @@ private:
     bool wait_for_ticket(io::write_ticket& ticket, const io::attempt& seen, const char* call, deadline& by,
                          bool& timed) const;
 
-    /// Non-blocking try in a loop. `once` makes one try that never blocks and returns -1 with EAGAIN if it
-    /// would; `wanted` > 0 says that a smaller result drains a stream.
+    /// Non-blocking try in a loop. `once` makes one try: with MSG_DONTWAIT one that never blocks and returns -1 with
+    /// EAGAIN if it would, with 0 one that would not. `wanted` > 0 says that a smaller result drains a stream.
     template <class Try>
     ssize_t receive(int fd, const char* call, ssize_t wanted, Try once) const;
     template <class Try, class More>

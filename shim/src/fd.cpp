@@ -75,14 +75,14 @@ ssize_t core::read_parts(int fd, const iovec* parts, int count, const char* call
         return receive_message(fd, &message, 0, call);
     }
     const auto wanted = static_cast<ssize_t>(std::min<size_t>(all.total(), SSIZE_MAX));
-    const auto once = [&](const io::attempt& seen) -> ssize_t {
+    const auto once = [&](const io::attempt& seen, int how) -> ssize_t {
         switch (way_of(fd, seen)) {
             case way_to_try::socket: {
                 msghdr message{};
                 message.msg_iov = const_cast<iovec*>(parts);
                 message.msg_iovlen = static_cast<size_t>(count);
-                const ssize_t got = count == 1 ? libc.recv(fd, parts->iov_base, parts->iov_len, MSG_DONTWAIT)
-                                               : libc.recvmsg(fd, &message, MSG_DONTWAIT);
+                const ssize_t got = count == 1 ? libc.recv(fd, parts->iov_base, parts->iov_len, how)
+                                               : libc.recvmsg(fd, &message, how);
                 if (got >= 0 || errno != ENOTSOCK) return got;
                 relearn(seen, way_to_try::look_first);
                 break;

@@ -136,8 +136,8 @@ ssize_t core::recvfrom(int fd, void* data, size_t size, int flags, sockaddr* fro
             return libc.recvfrom(fd, bytes + got, size - got, now, from, from_size);
         }, [] { return true; });
     }
-    return receive(fd, "recv", peek ? 0 : static_cast<ssize_t>(size), [&](const io::attempt&) {
-        return libc.recvfrom(fd, data, size, flags | MSG_DONTWAIT, from, from_size);
+    return receive(fd, "recv", peek ? 0 : static_cast<ssize_t>(size), [&](const io::attempt&, int how) {
+        return libc.recvfrom(fd, data, size, flags | how, from, from_size);
     });
 }
 
@@ -180,7 +180,7 @@ ssize_t core::receive_message(int fd, msghdr* message, int flags, const char* ca
         }
     }
     // Control data ends a read early: its size says nothing about what is left.
-    return receive(fd, call, 0, [&](const io::attempt&) { return libc.recvmsg(fd, message, flags | MSG_DONTWAIT); });
+    return receive(fd, call, 0, [&](const io::attempt&, int how) { return libc.recvmsg(fd, message, flags | how); });
 }
 
 ssize_t core::recvmsg(int fd, msghdr* message, int flags) {
