@@ -50,6 +50,19 @@ bool core::wait_for(int fd, const io::attempt& seen, io::direction way, const ch
     return false;
 }
 
+bool core::wait_for_ticket(io::write_ticket& ticket, const io::attempt& seen, const char* call, deadline& by,
+                           bool& timed) const {
+    if (!timed) {
+        by = patience_of(seen, io::direction::write);
+        timed = true;
+    }
+    const auto rule = by.is_never() ? io::signal_rule::restarts : io::signal_rule::ends;
+    const io::outcome how = ticket.wait(seen, manner_of(call, by, rule));
+    if (how == io::outcome::ready) return true;
+    failed(how, call, EAGAIN);
+    return false;
+}
+
 deadline patience_of(const io::attempt& seen, io::direction way) {
     if (seen.entry->patient.load(std::memory_order_relaxed)) return deadline::never();
     const auto patience = seen.entry->patience[way == io::direction::write].load(std::memory_order_relaxed);
@@ -107,6 +120,16 @@ bool ready_now(int fd, short events) noexcept {
     } while (found < 0 && errno == EINTR);
     kept.restore();
     return found > 0;
+}
+
+bool copied_in(void* to, const void* from, size_t size) noexcept {
+    const iovec here{to, size}, there{const_cast<void*>(from), size};
+    const long got = sys::call(SYS_process_vm_readv, sys::call(SYS_getpid), sys::word(&here), 1, sys::word(&there), 1, 0);
+    if (got == -EPERM || got == -ENOSYS) {
+        std::memcpy(to, from, size);
+        return true;
+    }
+    return got == static_cast<long>(size);
 }
 
 bool valid(const timespec& span) noexcept {

@@ -184,6 +184,7 @@ bool core::wait_for_connect(int fd, deadline& by, bool& timed) const {
 int core::setsockopt(int fd, int level, int name, const void* value, socklen_t size) {
     const int result = original().setsockopt(fd, level, name, value, size);
     if (result == 0 && level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO)) io::flags_changed();
+    if (result == 0 && level == SOL_SOCKET && name == SO_RCVLOWAT) marks_are_used_now();
     // Kernel TLS hands out records: a short read no longer says that nothing is left.
     if (result == 0 && level == IPPROTO_TCP && name == TCP_ULP) io::never_drains(fd);
     return result;

@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "io/readiness.hpp"
+#include "io/write_ticket.hpp"
 #include "original.hpp"
 #include "types.hpp"
 
@@ -34,15 +35,21 @@ private:
     bool wait_for(int fd, const io::attempt& seen, io::direction way, const char* call, deadline& by, bool& timed,
                   bool progress) const;
 
-    /// Non-blocking try in a loop. `once` makes one try that never blocks and returns -1 with EAGAIN if it
-    /// would; `wanted` > 0 says that a smaller result drains a stream.
+    /// Waits for others' writes in parts to end. @returns as wait_for()
+    bool wait_for_ticket(io::write_ticket& ticket, const io::attempt& seen, const char* call, deadline& by,
+                         bool& timed) const;
+
+    /// Non-blocking try in a loop. `once` makes one try: with MSG_DONTWAIT one that never blocks and returns -1 with
+    /// EAGAIN if it would, with 0 one that would not. `wanted` > 0 says that a smaller result drains a stream.
     template <class Try>
     ssize_t receive(int fd, const char* call, ssize_t wanted, Try once) const;
     template <class Try, class More>
-    ssize_t receive_whole(int fd, const char* call, size_t size, bool peek, Try once, More more) const;
-    /// The same until `total` bytes have gone; `once` is told how many have gone before.
-    template <class Try>
-    ssize_t send_all(int fd, const char* call, size_t total, Try once) const;
+    ssize_t receive_whole(int fd, const char* call, size_t size, size_t least, bool peek, Try once, More more) const;
+    ssize_t receive_message(int fd, msghdr* message, int flags, const char* call) const;
+    /// The same until `total()` bytes have gone; `once` is told how many have gone before. The total is asked for when
+    /// something has: the kernel is the first to look at what the caller calls an array.
+    template <class Total, class Try>
+    ssize_t send_all(int fd, const char* call, Total total, Try once) const;
 
     template <class Native>
     int accept_one(int fd, const char* call, Native native) const;
@@ -111,6 +118,13 @@ bool blocks(int fd, const io::attempt& seen) noexcept;
 /// A look with poll(2) that does not wait: the descriptor has one of these events, or an error. A signal that comes just
 /// then ends even such a poll with EINTR, which says nothing. errno stays.
 bool ready_now(int fd, short events) noexcept;
+
+/// SO_RCVLOWAT was set on some socket. Until then nobody asks for it.
+bool marks_are_used() noexcept;
+void marks_are_used_now() noexcept;
+
+/// Reads memory that may not be there. @returns whether it was
+bool copied_in(void* to, const void* from, size_t size) noexcept;
 
 /// A POSIX time span as a deadline; the span is valid.
 deadline after(const timespec& span);

@@ -1,12 +1,11 @@
 // read, write, and the life of a descriptor.
 #include <algorithm>
-#include <cctype>
+#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <string_view>
 
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -23,7 +22,30 @@
 namespace weft::shim {
 namespace {
 
+namespace sys = weft::detail::sys;
+
 constexpr short in = POLLIN, out = POLLOUT;
+
+// eventfd(2): a write that the counter has no room for waits, and poll() says nothing of that. Only after a large number
+// can it happen.
+bool waits_for_room(int fd, const iovec& part) noexcept {
+    constexpr std::uint64_t large = std::uint64_t{1} << 32, most = ~std::uint64_t{0} - 1;
+    static std::atomic<bool> large_seen{false};
+    std::uint64_t value;
+    std::memcpy(&value, part.iov_base, sizeof value);
+    if (value >= large) large_seen.store(true, std::memory_order_relaxed);
+    if (value > most || !large_seen.load(std::memory_order_relaxed)) return false;
+    char text[256];
+    std::snprintf(text, sizeof text, "/proc/thread-self/fdinfo/%d", fd);
+    const long file = sys::call(SYS_openat, AT_FDCWD, sys::word(text), O_RDONLY | O_CLOEXEC);
+    if (file < 0) return false;
+    const long size = sys::read(static_cast<int>(file), text, sizeof text - 1);
+    sys::close(static_cast<int>(file));
+    text[std::max(size, 0L)] = 0;
+    constexpr char name[] = "\neventfd-count:";
+    const char* const line = std::strstr(text, name);
+    return line && value > most - std::strtoull(line + sizeof name - 1, nullptr, 16);
+}
 
 }  // namespace
 
@@ -32,16 +54,22 @@ ssize_t core::read_parts(int fd, const iovec* parts, int count, const char* call
     const remaining_parts all{parts, count < 0 ? size_t{IOV_MAX} + 1 : static_cast<size_t>(count)};
     const io::attempt first{fd};
     if (!first.entry || !all.possible() || all.total() == 0) return libc.readv(fd, parts, count);
+    if (marks_are_used() && way_of(fd, first) == way_to_try::socket) {
+        msghdr message{};
+        message.msg_iov = const_cast<iovec*>(parts);
+        message.msg_iovlen = static_cast<size_t>(count);
+        return receive_message(fd, &message, 0, call);
+    }
     if (const auto got = read_file(fd, first, {parts, count, at_position, flags}, call)) return *got;
     const auto wanted = static_cast<ssize_t>(std::min<size_t>(all.total(), SSIZE_MAX));
-    const auto once = [&](const io::attempt& seen) -> ssize_t {
+    const auto once = [&](const io::attempt& seen, int how) -> ssize_t {
         switch (way_of(fd, seen)) {
             case way_to_try::socket: {
                 msghdr message{};
                 message.msg_iov = const_cast<iovec*>(parts);
                 message.msg_iovlen = static_cast<size_t>(count);
-                const ssize_t got = count == 1 ? libc.recv(fd, parts->iov_base, parts->iov_len, MSG_DONTWAIT)
-                                               : libc.recvmsg(fd, &message, MSG_DONTWAIT);
+                const ssize_t got = count == 1 ? libc.recv(fd, parts->iov_base, parts->iov_len, how)
+                                               : libc.recvmsg(fd, &message, how);
                 if (got >= 0 || errno != ENOTSOCK) return got;
                 relearn(seen, way_to_try::look_first);
                 break;
@@ -108,13 +136,17 @@ ssize_t core::write_parts(int fd, const iovec* parts, int count, const char* cal
             }
             default: break;
         }
+        if (gone == 0 && count == 1 && parts->iov_len == sizeof(std::uint64_t) && waits_for_room(fd, *parts)) {
+            errno = EAGAIN;
+            return -1;
+        }
         return look_then(fd, seen, out, O_RDONLY, left.total() - gone, [&]() -> ssize_t {
             if (left.total() - gone <= PIPE_BUF || !blocks(fd, seen)) return libc.writev(fd, rest, rest_count);
             // Ready means room for this much; more would wait in the kernel.
             return libc.write(fd, rest->iov_base, std::min<size_t>(rest->iov_len, PIPE_BUF));
         });
     };
-    return send_all(fd, call, left.total(), once);
+    return send_all(fd, call, [&] { return left.total(); }, once);
 }
 
 ssize_t core::write(int fd, const void* data, size_t size) {

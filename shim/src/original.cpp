@@ -109,8 +109,10 @@ constinit std::atomic<int> progress{unknown};
 
 [[gnu::constructor(101)]] void find_early() { find_originals(); }
 
-// Old libcs answer with the oldest version of a name that has several, and these have another layout.
+// Old libcs answer with the oldest version of a name that has several, and these have another layout. Names that only
+// old programs ask for are not found without one.
 const char* version_of(std::string_view name) noexcept {
+    if (name.starts_with("__res_")) return WEFT_OLDEST;
     if (!name.starts_with("pthread_cond_") || name == "pthread_cond_clockwait") return nullptr;
 #if defined(__aarch64__)
     return "GLIBC_2.17";
@@ -127,10 +129,11 @@ bool in_one_module(const void* a, const void* b) noexcept {
 void* look_up(const call_row& row) noexcept {
     // Nobody stands behind us where we stand behind libc.
     for (void* where : {RTLD_NEXT, RTLD_DEFAULT}) {
-        void* const plain = dlsym(where, row.name);
-        if (!plain || plain == row.interposed) continue;
         const char* const version = version_of(row.name);
         void* const versioned = version ? dlvsym(where, row.name, version) : nullptr;
+        void* plain = dlsym(where, row.name);
+        if (!plain) plain = versioned;
+        if (!plain || plain == row.interposed) continue;
         // Another library's function between us and libc has no version.
         return versioned && versioned != plain && in_one_module(plain, versioned) ? versioned : plain;
     }

@@ -48,6 +48,17 @@ int looked_at(int count) noexcept {
     return room > 0 ? std::min(count, room) : count;
 }
 
+// The kernel is to refuse sets that are not there, and not us to read them.
+bool are_there(int count, const fd_set* readable, const fd_set* writable, const fd_set* odd) noexcept {
+    const std::size_t size = words_of(count) * sizeof(word);
+    for (const fd_set* set : {readable, writable, odd}) {
+        const auto* const bytes = reinterpret_cast<const char*>(set);
+        char byte;
+        if (set && size > 0 && (!copied_in(&byte, bytes, 1) || !copied_in(&byte, bytes + size - 1, 1))) return false;
+    }
+    return true;
+}
+
 // poll() reports POLLHUP and POLLERR unasked; for select they count only in the sets that they belong to.
 int look_as_select(pollfd* fds, nfds_t count, int timeout) {
     const int ready = original().poll(fds, count, timeout);
@@ -70,6 +81,10 @@ int core::select_until(int count, fd_set* readable, fd_set* writable, fd_set* od
                        const sigset_t* mask, const char* call) const {
     constexpr nfds_t in_place = 16;
     count = looked_at(count);
+    if (!are_there(count, readable, writable, odd)) {
+        timeval no_time{};
+        return original().select(count, readable, writable, odd, &no_time);
+    }
     pollfd few[in_place];
     nfds_t asked = 0;
     for (int fd = 0; fd < count; ++fd) asked += has(readable, fd) || has(writable, fd) || has(odd, fd);

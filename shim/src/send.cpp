@@ -10,7 +10,7 @@ ssize_t core::sendto(int fd, const void* data, size_t size, int flags, const soc
     const originals& libc = original();
     if ((flags & MSG_DONTWAIT) != 0) return libc.sendto(fd, data, size, flags, to, to_size);
     const auto* bytes = static_cast<const char*>(data);
-    return send_all(fd, "send", size, [&](const io::attempt&, size_t gone) {
+    return send_all(fd, "send", [=] { return size; }, [&](const io::attempt&, size_t gone) {
         const ssize_t took = libc.sendto(fd, bytes + gone, size - gone, flags | MSG_DONTWAIT, to, to_size);
         if (took < 0 && errno == EINPROGRESS && (flags & MSG_FASTOPEN) != 0) {
             flags &= ~MSG_FASTOPEN;  // the connection is under way; what is left goes as on any other
@@ -29,17 +29,19 @@ ssize_t core::send(int fd, const void* data, size_t size, int flags) {
 ssize_t core::send_message(int fd, const msghdr* message, int flags, const char* call) const {
     const originals& libc = original();
     if (!message || (flags & MSG_DONTWAIT) != 0) return libc.sendmsg(fd, message, flags);
-    remaining_parts left{message->msg_iov, message->msg_iovlen};
-    if (!left.possible()) return libc.sendmsg(fd, message, flags | MSG_DONTWAIT);
-    return send_all(fd, call, left.total(), [&](const io::attempt&, size_t gone) {
+    remaining_parts left{nullptr, 0};
+    return send_all(fd, call, [&] { return left.total(); }, [&](const io::attempt&, size_t gone) {
+        if (gone == 0) {
+            const ssize_t took = libc.sendmsg(fd, message, flags | MSG_DONTWAIT);
+            if (took > 0) left = {message->msg_iov, message->msg_iovlen};
+            return took;
+        }
         msghdr rest = *message;
         left.skip_to(gone);
         rest.msg_iov = left.first();
         rest.msg_iovlen = left.count();
-        if (gone > 0) {
-            rest.msg_control = nullptr;  // went with the first part
-            rest.msg_controllen = 0;
-        }
+        rest.msg_control = nullptr;  // went with the first part
+        rest.msg_controllen = 0;
         return libc.sendmsg(fd, &rest, flags | MSG_DONTWAIT);
     });
 }

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include <aio.h>
+#include <dirent.h>
 #include <mqueue.h>
 #include <netdb.h>
 #include <poll.h>
@@ -24,3 +25,6 @@
 #include <sys/wait.h>
 #include <threads.h>
 #include <time.h>
+
+struct __res_state;
+struct file_handle;

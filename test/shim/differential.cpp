@@ -4,6 +4,7 @@
 #include <cstring>
 #include <optional>
 
+#include <resolv.h>
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>

@@ -35,7 +35,10 @@ struct calls {
     X(sendmsg) X(sendmmsg)
 #define WEFT_FD_CALLS(X) X(read) X(readv) X(write) X(writev) X(creat) X(close) X(dup2) X(dup3)
 #define WEFT_POLL_CALLS(X) X(poll) X(ppoll) X(select) X(pselect) X(epoll_wait) X(epoll_pwait) X(epoll_pwait2)
-#define WEFT_DNS_CALLS(X) X(getaddrinfo)
+#define WEFT_DNS_CALLS(X)                                                                                     \
+    X(getaddrinfo) X(getnameinfo) X(gethostbyname) X(gethostbyname2) X(gethostbyaddr) X(gethostbyname_r)      \
+    X(gethostbyname2_r) X(gethostbyaddr_r) X(res_query) X(res_search) X(res_querydomain) X(res_send)          \
+    X(res_nquery) X(res_nsearch) X(res_nquerydomain) X(res_nsend)
 #define WEFT_FILE_CALLS(X)                                                                                    \
     X(pread) X(preadv) X(preadv2) X(pwrite) X(pwritev) X(pwritev2) X(fsync) X(fdatasync) X(syncfs)            \
     X(sync_file_range) X(copy_file_range) X(flock) X(lockf)               \

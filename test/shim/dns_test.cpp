@@ -4,6 +4,7 @@
 #include <netdb.h>
 
 #include "shim/differential.hpp"
+#include "shim/name_server.hpp"
 #include "shim/sockets.hpp"
 
 using namespace std::chrono_literals;
@@ -52,6 +53,57 @@ DIFFERENTIAL("getaddrinfo") {
     look_up(c, out, "an odd family", "localhost", "80", &odd);
     look_up(c, out, "an odd kind", "localhost", "80", &wrong);
     look_up(c, out, "odd flags", "localhost", "80", &bad);
+}
+
+DIFFERENTIAL("getaddrinfo asks where the thread's resolver asks") {
+    test::name_server server;
+    const test::resolver_of here{server};
+    const addrinfo four = asking(AI_CANONNAME, AF_INET), both = asking(0);
+    look_up(c, out, "a full name", "host.weft.test", "80", &both);
+    look_up(c, out, "a short one", "host", "80", &four);
+    look_up(c, out, "an alias", "alias.weft.test", "80", &four);
+    look_up(c, out, "no such name", "none.weft.test", "80", &four);
+    const test::later answer{c, 30ms, [&] { server.release(); }};
+    look_up(c, out, "a slow one", "slow.weft.test", "80", &four);
+}
+
+DIFFERENTIAL("getnameinfo") {
+    const test::name_server server;
+    const test::resolver_of here{server};
+    sockaddr_in known{}, unknown{};
+    known.sin_family = unknown.sin_family = AF_INET;
+    known.sin_port = unknown.sin_port = htons(80);
+    known.sin_addr.s_addr = htonl(0x0a010203);
+    unknown.sin_addr.s_addr = htonl(0x0a090909);
+    char host[64], service[64];
+    const auto ask = [&](const char* what, const void* address, socklen_t size, socklen_t host_room,
+                         socklen_t service_room, int flags) {
+        std::memset(host, '?', sizeof host);
+        std::memset(service, '?', sizeof service);
+        errno = 0;
+        out.value(what, c.getnameinfo(static_cast<const sockaddr*>(address), size, host_room ? host : nullptr, host_room,
+                                      service_room ? service : nullptr, service_room, flags));
+        out.value("errno", errno);
+        out.bytes("host", host, ::strnlen(host, sizeof host));
+        out.bytes("service", service, ::strnlen(service, sizeof service));
+    };
+    constexpr int size = sizeof known;
+    ask("both", &known, size, 64, 64, 0);
+    ask("the host", &known, size, 64, 0, 0);
+    ask("the service", &known, size, 0, 64, 0);
+    ask("neither", &known, size, 0, 0, 0);
+    ask("no name", &unknown, size, 64, 64, 0);
+    ask("no name, which is needed", &unknown, size, 64, 64, NI_NAMEREQD);
+    ask("numbers", &known, size, 64, 64, NI_NUMERICHOST | NI_NUMERICSERV);
+    ask("a number and a name", &known, size, 64, 64, NI_NUMERICHOST);
+    ask("a datagram's service", &known, size, 64, 64, NI_DGRAM);
+    ask("no room for the host", &known, size, 3, 64, 0);
+    ask("no room for the service", &known, size, 64, 2, 0);
+    ask("a short address", &known, 1, 64, 64, 0);
+    ask("an address cut short", &known, 8, 64, 64, 0);
+    ask("odd flags", &known, size, 64, 64, 0x4000000);
+    known.sin_family = 77;
+    ask("no such family", &known, size, 64, 64, 0);
 }
 
 HUB_TEST("40 look-ups at once let others run") {

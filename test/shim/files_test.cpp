@@ -41,6 +41,16 @@ DIFFERENTIAL("an eventfd") {
         number = 1;
         out("write when it is full", [&] { return c.write(e, &number, 8); });
     }
+    {
+        const later take{c, 30ms, [&] { eventfd_t taken; ::eventfd_read(e, &taken); }};
+        number = 0xfffffffffffffff0;
+        out("write of what is too much as yet", [&] { return c.write(e, &number, 8); });
+    }
+    {
+        const later take{c, 30ms, [&] { eventfd_t taken; ::eventfd_read(e, &taken); }};
+        number = 20;
+        out("write of a little, after it", [&] { return c.write(e, &number, 8); });
+    }
     number = 0xffffffffffffffff;
     out("write of too much", [&] { return c.write(e, &number, 8); });
     const descriptor s{::eventfd(2, EFD_CLOEXEC | EFD_SEMAPHORE)};

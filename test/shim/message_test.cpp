@@ -192,3 +192,34 @@ DIFFERENTIAL("sendmsg and sendmmsg") {
     out("to no descriptor", [&] { return c.sendmmsg(-1, many, 3, 0); });
     out("none", [&] { return c.sendmmsg(s[0], many, 0, 0); });
 }
+
+DIFFERENTIAL("headers and arrays that are not there") {
+    auto s = test::unix_pair();
+    char b[8] = {};
+    iovec part{b, sizeof b};
+    msghdr message = over(&part, 1);
+    auto* const nowhere = reinterpret_cast<char*>(std::uintptr_t{16});
+    auto* const no_header = reinterpret_cast<msghdr*>(nowhere);
+    auto* const no_headers = reinterpret_cast<mmsghdr*>(nowhere);
+    out("recvmsg", [&] { return c.recvmsg(s[0], no_header, 0); });
+    out("recvmsg MSG_WAITALL", [&] { return c.recvmsg(s[0], no_header, MSG_WAITALL); });
+    out("recvmsg MSG_DONTWAIT", [&] { return c.recvmsg(s[0], no_header, MSG_DONTWAIT); });
+    out("sendmsg", [&] { return c.sendmsg(s[0], no_header, 0); });
+    out("recvmmsg", [&] { return c.recvmmsg(s[0], no_headers, 2, 0, nullptr); });
+    out("sendmmsg", [&] { return c.sendmmsg(s[0], no_headers, 2, 0); });
+    mmsghdr one{};
+    one.msg_hdr = message;
+    out("recvmmsg's limit", [&] { return c.recvmmsg(s[0], &one, 1, 0, reinterpret_cast<timespec*>(nowhere)); });
+    message.msg_iov = reinterpret_cast<iovec*>(nowhere);
+    message.msg_iovlen = 2;
+    out("recvmsg's parts", [&] { return c.recvmsg(s[0], &message, 0); });
+    out("recvmsg's parts, MSG_WAITALL", [&] { return c.recvmsg(s[0], &message, MSG_WAITALL); });
+    out("sendmsg's parts", [&] { return c.sendmsg(s[0], &message, 0); });
+    part = {nowhere, 4};
+    message = over(&part, 1);
+    out("a part that is not there, to send", [&] { return c.sendmsg(s[0], &message, 0); });
+    CHECK(::send(s[1], "abc", 3, 0) == 3);
+    out("and to receive into", [&] { return c.recvmsg(s[0], &message, 0); });
+    out("recv", [&] { return c.recv(s[0], nowhere, 3, 0); });
+    out("send", [&] { return c.send(s[0], nowhere, 3, 0); });
+}

@@ -2,6 +2,7 @@
 #include <csignal>
 
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -249,4 +250,21 @@ HUB_TEST("two tasks wait on one epoll set, and each event wakes one") {
         for (auto& pipe : pipes) CHECK(::write(pipe[1], "x", 1) == 1);
         CHECK(first.get() + second.get() == 1);
     }
+}
+
+DIFFERENTIAL("an array that is not there") {
+    auto* const nowhere = reinterpret_cast<pollfd*>(std::uintptr_t{16});
+    for (const nfds_t count : {1, 6, 7}) {
+        out("poll", [&] { return c.poll(nowhere, count, 1000); });
+        out("for ever", [&] { return c.poll(nowhere, count, -1); });
+        out("now", [&] { return c.poll(nowhere, count, 0); });
+        out("ppoll", [&] { return c.ppoll(nowhere, count, nullptr, nullptr); });
+    }
+    out("none of it", [&] { return c.poll(nowhere, 0, 20); });
+    const descriptor set{::epoll_create1(EPOLL_CLOEXEC)};
+    const descriptor event{::eventfd(1, EFD_CLOEXEC)};
+    epoll_event wanted{};
+    wanted.events = EPOLLIN;
+    CHECK(::epoll_ctl(set, EPOLL_CTL_ADD, event, &wanted) == 0);
+    out("epoll_wait", [&] { return c.epoll_wait(set, reinterpret_cast<epoll_event*>(nowhere), 1, -1); });
 }

@@ -1,6 +1,7 @@
 // read, readv, recv and recvfrom: what they return for every state that a stream or a datagram socket can be in.
 #include <climits>
 #include <cstring>
+#include <thread>
 
 #include <sys/ioctl.h>
 #include <sys/uio.h>
@@ -234,4 +235,87 @@ DIFFERENTIAL("recvfrom tells the sender, and leaves the address alone when it fa
     out("recvfrom in vain", [&] { return c.recvfrom(s[0], b, sizeof b, 0, at, &size); });
     out.value("its size", size);
     out.bytes("the address", &from, sizeof from);
+}
+
+DIFFERENTIAL("SO_RCVLOWAT: a blocking call waits for as much, or for the end") {
+    for (auto make : {+[] { return test::unix_pair(); }, +[] { return test::tcp_pair(); }}) {
+        auto s = make();
+        char b[32] = {};
+        test::set_option(s[0], SOL_SOCKET, SO_RCVLOWAT, 6);
+        const auto in_two = [&](const char* what, auto call) {
+            const later write{c, 20ms, [&] {
+                put(s[1], "abc");
+                std::this_thread::sleep_for(10ms);
+                put(s[1], "defg");
+            }};
+            out(what, call);
+            out.bytes("bytes", b, 7);
+        };
+        in_two("recv", [&] { return c.recv(s[0], b, sizeof b, 0); });
+        in_two("read", [&] { return c.read(s[0], b, sizeof b); });
+        iovec parts[2] = {{b, 2}, {b + 2, 20}};
+        in_two("readv", [&] { return c.readv(s[0], parts, 2); });
+        msghdr message{};
+        message.msg_iov = parts;
+        message.msg_iovlen = 2;
+        in_two("recvmsg", [&] { return c.recvmsg(s[0], &message, 0); });
+        in_two("recvfrom", [&] { return c.recvfrom(s[0], b, sizeof b, 0, nullptr, nullptr); });
+        put(s[1], "abcd");
+        out("less room than that", [&] { return c.recv(s[0], b, 3, 0); });
+        out("MSG_DONTWAIT", [&] { return c.recv(s[0], b, 3, MSG_DONTWAIT); });
+        test::set_timeout(s[0], SO_RCVTIMEO, 40);
+        put(s[1], "ab");
+        out("what has come in time", [&] { return c.recv(s[0], b, sizeof b, 0); });
+        out("nothing in time", [&] { return c.read(s[0], b, sizeof b); });
+        test::set_timeout(s[0], SO_RCVTIMEO, 0);
+        put(s[1], "abc");
+        const later end{c, 30ms, [&] { s[1].close(); }};
+        out("cut by the end", [&] { return c.read(s[0], b, sizeof b); });
+        out("at the end", [&] { return c.read(s[0], b, sizeof b); });
+    }
+    auto u = test::unix_pair();
+    char b[32];
+    test::set_option(u[0], SOL_SOCKET, SO_RCVLOWAT, 6);
+    put(u[1], "abc");
+    {
+        const later write{c, 30ms, [&] { put(u[1], "defg"); }};
+        out("a part is there already", [&] { return c.read(u[0], b, sizeof b); });
+    }
+    auto d = test::unix_pair(SOCK_DGRAM);
+    test::set_option(d[0], SOL_SOCKET, SO_RCVLOWAT, 6);
+    put(d[1], "ab");
+    out("a datagram", [&] { return c.read(d[0], b, sizeof b); });
+    out("its mark", [&] {
+        int mark = 0;
+        socklen_t size = sizeof mark;
+        return ::getsockopt(d[0], SOL_SOCKET, SO_RCVLOWAT, &mark, &size) == 0 ? mark : -1;
+    });
+}
+
+DIFFERENTIAL("the own shutdown ends what waits") {
+    for (auto make : {+[] { return test::unix_pair(); }, +[] { return test::tcp_pair(); }, +[] { return test::udp_pair(); }}) {
+        auto s = make();
+        char b[8];
+        {
+            const later shut{c, 30ms, [&] { ::shutdown(s[0], SHUT_RD); }};
+            out("read", [&] { return c.read(s[0], b, sizeof b); });
+        }
+        out("again", [&] { return c.recv(s[0], b, sizeof b, MSG_DONTWAIT); });
+    }
+    auto t = test::tcp_pair();
+    char b[8];
+    put(t[1], "ab");
+    out("less than there is room for", [&] { return c.read(t[0], b, sizeof b); });
+    CHECK(::shutdown(t[0], SHUT_RD) == 0);
+    out("then it is shut", [&] { return c.read(t[0], b, sizeof b); });
+    auto u = test::unix_pair();
+    const std::string many(1 << 21, 'x');
+    {
+        const later shut{c, 30ms, [&] { ::shutdown(u[0], SHUT_WR); }};
+        out("a write in parts", [&] { return c.send(u[0], many.data(), many.size(), MSG_NOSIGNAL) > 0; });
+    }
+    out("the next", [&] { return c.send(u[0], many.data(), 1, MSG_NOSIGNAL); });
+    test::listener l;
+    const later shut{c, 30ms, [&] { ::shutdown(l.fd, SHUT_RD); }};
+    out("accept", [&] { return c.accept(l.fd, nullptr, nullptr); });
 }

@@ -141,3 +141,18 @@ DIFFERENTIAL("pselect") {
     limit = {0, -1};
     out("a bad limit", [&] { return c.pselect(s[0] + 1, &set, nullptr, nullptr, &limit, &mask); });
 }
+
+DIFFERENTIAL("sets that are not there") {
+    auto s = test::unix_pair();
+    auto* const nowhere = reinterpret_cast<fd_set*>(std::uintptr_t{16});
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(s[0], &set);
+    out("to read", [&] { return c.select(s[0] + 1, nowhere, nullptr, nullptr, nullptr); });
+    out("to write", [&] { return c.select(s[0] + 1, &set, nowhere, nullptr, nullptr); });
+    out("odd", [&] { return c.select(s[0] + 1, nullptr, nullptr, nowhere, nullptr); });
+    out("pselect", [&] { return c.pselect(s[0] + 1, nowhere, nullptr, nullptr, nullptr, nullptr); });
+    out.value("the other is as it was", FD_ISSET(s[0], &set));
+    timeval limit{0, 20'000};
+    out("none of it", [&] { return c.select(0, nowhere, nullptr, nullptr, &limit); });
+}

@@ -53,6 +53,7 @@ void closing(int fd) noexcept {
     e->blocking_seen.store(0, std::memory_order_relaxed);
     e->made_here.store(0, std::memory_order_relaxed);
     e->shared.store(false, std::memory_order_relaxed);
+    e->writer.store(0, std::memory_order_relaxed);
     while (fd_waiter* w = e->first) {
         e->take_out(*w);
         w->closed = true;
@@ -134,6 +135,7 @@ void on_fork() noexcept {
         e.drained.store(false, std::memory_order_relaxed);
         e.waiters.store(0, std::memory_order_relaxed);
         e.first = e.last = nullptr;
+        e.writer.store(0, std::memory_order_relaxed);
         e.sets = {};
     }, 0);
 }

@@ -49,6 +49,7 @@ struct alignas(64) fd_entry {
     std::atomic<bool> patient{true};               // it has neither SO_RCVTIMEO nor SO_SNDTIMEO
     std::atomic<bool> own{false};                  // the library's: not the program's to close
     std::atomic<bool> shared{false};               // somebody outside weft's tasks accepts on it, too
+    std::atomic<std::uint32_t> writer{0};          // who is amid a write, and whether others wait (write_ticket)
     fd_waiter* first = nullptr;
     fd_waiter* last = nullptr;
     registration sets;

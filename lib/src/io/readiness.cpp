@@ -95,8 +95,8 @@ link_result link(fd_entry& e, int fd, const attempt& a, fd_waiter& w) noexcept {
     return link_result::linked;
 }
 
-// The wait is over, however: takes the node out, or waits for the grant that is under way.
-// @returns whether the node had been granted
+}  // namespace
+
 bool unlink(fd_entry& e, fd_waiter& w) {
     e.lock.lock();
     const bool was_waiting = w.now == grant_status::waiting;
@@ -106,8 +106,6 @@ bool unlink(fd_entry& e, fd_waiter& w) {
     return !was_waiting;
 }
 
-// A wait that would fail at once fails before its node is in a line where others can see it.
-// @throws blocking_in_hub
 bool fails_at_once(const manner& how, outcome& end) {
     parking asked{how.what};
     asked.by = how.by;
@@ -116,8 +114,6 @@ bool fails_at_once(const manner& how, outcome& end) {
     end = outcome_of(asked.cause);
     return true;
 }
-
-}  // namespace
 
 outcome outcome_of(wake cause) noexcept {
     switch (cause) {
@@ -225,7 +221,7 @@ poll_result wait_any(pollfd* fds, nfds_t count, real_poll look, const manner& ho
         fd_waiter* node = nullptr;
     };
     if (count > in_place) {
-        // A count or an array that the kernel refuses is not ours to read.
+        // A count that the kernel refuses is not ours to make room for.
         const int ready = look(fds, count, 0);
         if (ready != 0) return {ready, outcome::ready};
     }
@@ -239,10 +235,12 @@ poll_result wait_any(pollfd* fds, nfds_t count, real_poll look, const manner& ho
     }
     scheduler& sched = scheduler::here();
     for (;;) {
-        for (nfds_t i = 0; i < count; ++i)
-            if (fds[i].fd >= 0) all[i].seen = attempt{fds[i].fd};
+        // The kernel looks first: the array may not be one. What happens after that comes as an edge of this hub's own set,
+        // which nobody takes out before this fiber parks.
         const int ready = look(fds, count, 0);
         if (ready != 0 || how.by.is_past()) return {ready, outcome::timed_out};
+        for (nfds_t i = 0; i < count; ++i)
+            if (fds[i].fd >= 0) all[i].seen = attempt{fds[i].fd};
 
         outcome end = outcome::ready;
         if (fails_at_once(how, end)) return {0, end};
