@@ -13,6 +13,13 @@
 #include "base/sys.hpp"
 #include "types.hpp"
 
+// The version of libc's oldest symbols.
+#if defined(__aarch64__)
+#define WEFT_OLDEST "GLIBC_2.17"
+#else
+#define WEFT_OLDEST "GLIBC_2.2.5"
+#endif
+
 namespace weft::shim::early {
 
 /// libc's own, under names that nobody interposes. The rest is what allocators keep their threads' data by.

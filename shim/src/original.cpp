@@ -17,11 +17,6 @@
 #undef WEFT_CALL
 
 // Named with their version, since libc lets nobody link with them otherwise.
-#if defined(__aarch64__)
-#define WEFT_OLDEST "GLIBC_2.17"
-#else
-#define WEFT_OLDEST "GLIBC_2.2.5"
-#endif
 extern "C" int weft_libc_mutex_lock(pthread_mutex_t* mutex) noexcept;
 extern "C" int weft_libc_mutex_trylock(pthread_mutex_t* mutex) noexcept;
 extern "C" int weft_libc_mutex_unlock(pthread_mutex_t* mutex) noexcept;

@@ -8,6 +8,16 @@ extern "C" [[gnu::weak]] void* weft_real_dlopen(const char* path, int mode) asm(
 extern "C" void* weft_interposed_dlopen(const char* path, int mode) asm("dlopen");
 extern "C" void* weft_interposed_dlopen(const char*, int) { return nullptr; }
 
+// libc's archive lacks these, which serve programs that were linked before glibc 2.34.
+extern "C" [[gnu::weak]] int weft_real___res_query(const char* name, int of, int type, unsigned char* answer, int size) asm("__real___res_query");
+extern "C" [[gnu::weak]] int weft_real___res_search(const char* name, int of, int type, unsigned char* answer, int size) asm("__real___res_search");
+extern "C" [[gnu::weak]] int weft_real___res_querydomain(const char* name, const char* domain, int of, int type, unsigned char* answer, int size) asm("__real___res_querydomain");
+extern "C" [[gnu::weak]] int weft_real___res_send(const unsigned char* message, int size, unsigned char* answer, int room) asm("__real___res_send");
+extern "C" [[gnu::weak]] int weft_real___res_nquery(struct __res_state* state, const char* name, int of, int type, unsigned char* answer, int size) asm("__real___res_nquery");
+extern "C" [[gnu::weak]] int weft_real___res_nsearch(struct __res_state* state, const char* name, int of, int type, unsigned char* answer, int size) asm("__real___res_nsearch");
+extern "C" [[gnu::weak]] int weft_real___res_nquerydomain(struct __res_state* state, const char* name, const char* domain, int of, int type, unsigned char* answer, int size) asm("__real___res_nquerydomain");
+extern "C" [[gnu::weak]] int weft_real___res_nsend(struct __res_state* state, const unsigned char* message, int size, unsigned char* answer, int room) asm("__real___res_nsend");
+
 #define WEFT_CALL(area, result, name, parameters, ...)                     \
     extern "C" result weft_interposed_##name parameters asm(#name);         \
     extern "C" result weft_real_##name parameters asm("__real_" #name);
