@@ -180,7 +180,8 @@ HUB_TEST("mutual exclusion and progress: tasks of three hubs and threads that do
                 std::minstd_rand random{static_cast<unsigned>(turns.load()) + 1};
                 for (int k = 0; k < each; ++k) {
                     // Some give up at some times, and try again.
-                    while (lock.lock(random() % 3 == 0 ? weft::deadline::after(50us) : weft::deadline::never()) != io::outcome::ready) {}
+                    const auto patience = [&] { return random() % 3 == 0 ? weft::deadline::after(50us) : weft::deadline::never(); };
+                    while (lock.lock(patience()) != io::outcome::ready) {}
                     inside();
                     lock.give();
                 }

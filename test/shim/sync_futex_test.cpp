@@ -375,7 +375,8 @@ DIFFERENTIAL("syscall passes on every other number with all six arguments, and i
         const sigset_t* set;
         std::size_t bytes;
     } mask{&none, 8}, bad{&none, 3};
-    out("pselect6", [&] { return ::syscall(SYS_pselect6, fd + 1, &readable, nullptr, nullptr, nullptr, &mask); });
-    out("pselect6, a bad mask", [&] { return ::syscall(SYS_pselect6, fd + 1, &readable, nullptr, nullptr, nullptr, &bad); });
+    const auto pselect6 = [&](const auto* how) { return ::syscall(SYS_pselect6, fd + 1, &readable, nullptr, nullptr, nullptr, how); };
+    out("pselect6", [&] { return pselect6(&mask); });
+    out("pselect6, a bad mask", [&] { return pselect6(&bad); });
     ::close(fd);
 }

@@ -65,7 +65,8 @@ long look(const request& r) noexcept {
         if (const long said = of_time.to_kernel(); said != -EAGAIN) return said;
     }
     // It moves nobody, if the word has not changed.
-    return request{r.word, FUTEX_CMP_REQUEUE | (r.operation & FUTEX_PRIVATE_FLAG), 0, 0, sys::word(r.word), r.value}.to_kernel();
+    const int operation = FUTEX_CMP_REQUEUE | (r.operation & FUTEX_PRIVATE_FLAG);
+    return request{r.word, operation, 0, 0, sys::word(r.word), r.value}.to_kernel();
 }
 
 long answer_to(io::outcome end) noexcept {
@@ -181,7 +182,8 @@ bool may_write(const void* address) noexcept {
     const auto populate = [](const void* p) {
         constexpr std::uintptr_t page = 4096;
         constexpr int populate_write = 23;
-        return sys::call(SYS_madvise, static_cast<long>(reinterpret_cast<std::uintptr_t>(p) & ~(page - 1)), page, populate_write);
+        const long start = static_cast<long>(reinterpret_cast<std::uintptr_t>(p) & ~(page - 1));
+        return sys::call(SYS_madvise, start, page, populate_write);
     };
     return populate(address) == 0 || populate(&address) != 0;  // before Linux 5.14 it is not told
 }
