@@ -27,7 +27,7 @@ ssize_t core::read_at(int fd, const iovec* parts, int count, off_t offset, int f
     if (const auto got = read_file(fd, first, {parts, count, offset, flags}, call)) return *got;
     const way_to_try way = way_of(fd, first);
     if (way == way_to_try::socket || way == way_to_try::never_waits) return native();
-    return receive(fd, call, 0, [&](const io::attempt& seen) -> ssize_t {
+    return receive(fd, call, 0, [&](const io::attempt& seen, int) -> ssize_t {
         if (way_of(fd, seen) == way_to_try::nowait) {
             const ssize_t got = original().preadv2(fd, parts, count, offset, flags | RWF_NOWAIT);
             if (got >= 0 || !no_such_try()) return got;
@@ -46,7 +46,7 @@ ssize_t core::write_at(int fd, const iovec* parts, int count, off_t offset, int 
     const way_to_try way = way_of(fd, first);
     if (way == way_to_try::socket || way == way_to_try::never_waits) return native();
     // Whatever else has positions takes a write whole, or what it likes of it: once only.
-    return send_all(fd, call, 1, [&](const io::attempt& seen, size_t) -> ssize_t {
+    return send_all(fd, call, [] { return size_t{1}; }, [&](const io::attempt& seen, size_t) -> ssize_t {
         if (way_of(fd, seen) == way_to_try::nowait) {
             const ssize_t took = original().pwritev2(fd, parts, count, offset, flags | RWF_NOWAIT);
             if (took >= 0 || !no_such_try()) return took;

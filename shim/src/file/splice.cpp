@@ -166,7 +166,7 @@ ssize_t core::vmsplice(int fd, const iovec* parts, size_t count, unsigned flags)
         return original().vmsplice(fd, parts, count, flags);
     const long how = sys::call(SYS_fcntl, fd, F_GETFL);
     if (how >= 0 && (how & O_ACCMODE) == O_RDONLY) return receive(fd, "vmsplice", 0, once);
-    return send_all(fd, "vmsplice", 1, once);  // what there was room for is the result
+    return send_all(fd, "vmsplice", [] { return size_t{1}; }, once);  // what there was room for is the result
 }
 
 }  // namespace weft::shim
