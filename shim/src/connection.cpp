@@ -181,6 +181,13 @@ bool core::wait_for_connect(int fd, deadline& by, bool& timed) const {
     }
 }
 
+// Of the own end that writes no event tells: a write that waits for room would wait on.
+int core::shutdown(int fd, int how) {
+    const int result = original().shutdown(fd, how);
+    if (result == 0) io::changed(fd);
+    return result;
+}
+
 int core::setsockopt(int fd, int level, int name, const void* value, socklen_t size) {
     const int result = original().setsockopt(fd, level, name, value, size);
     if (result == 0 && level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO)) io::flags_changed();

@@ -32,7 +32,7 @@ struct calls {
 #define WEFT_TIME_CALLS(X) X(sleep) X(usleep) X(nanosleep) X(clock_nanosleep)
 #define WEFT_SOCKET_CALLS(X)                                                                                  \
     X(socket) X(accept) X(accept4) X(connect) X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) X(send) X(sendto)    \
-    X(sendmsg) X(sendmmsg)
+    X(sendmsg) X(sendmmsg) X(shutdown)
 #define WEFT_FD_CALLS(X) X(read) X(readv) X(write) X(writev) X(creat) X(close) X(dup2) X(dup3)
 #define WEFT_POLL_CALLS(X) X(poll) X(ppoll) X(select) X(pselect) X(epoll_wait) X(epoll_pwait) X(epoll_pwait2)
 #define WEFT_DNS_CALLS(X)                                                                                     \

@@ -61,6 +61,22 @@ void closing(int fd) noexcept {
     }
 }
 
+void changed(int fd) noexcept {
+    fd_entry* e = entry_if_any(fd);
+    if (!e || in_borrowed_memory()) return;
+    const std::lock_guard guard{e->lock};
+    e->edges.fetch_add(1, std::memory_order_acq_rel);
+    e->drained.store(false, std::memory_order_release);
+    for (fd_waiter* w = e->first; w;) {
+        fd_waiter* const next = w->after();
+        if (w->interest != for_ticket) {
+            e->take_out(*w);
+            w->grant_and_wake();
+        }
+        w = next;
+    }
+}
+
 }  // namespace weft::detail::io
 
 namespace weft::detail {

@@ -95,6 +95,9 @@ WEFT_API outcome pause(const manner& how);
 /// The descriptor is about to be closed: forgets it and ends every wait on it with outcome::closed.
 WEFT_API void closing(int fd) noexcept;
 
+/// Something was done to the descriptor that its waiters are to see, and of which the kernel tells nobody: they try again.
+WEFT_API void changed(int fd) noexcept;
+
 /// A hub's own descriptor, which the program does not know of.
 WEFT_API bool is_own(int fd) noexcept;
 

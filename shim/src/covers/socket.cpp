@@ -8,6 +8,7 @@ WEFT_COVER(int, socket, (int domain, int type, int protocol), domain, type, prot
 WEFT_COVER(int, accept, (int fd, sockaddr* address, socklen_t* size), fd, address, size)
 WEFT_COVER(int, accept4, (int fd, sockaddr* address, socklen_t* size, int flags), fd, address, size, flags)
 WEFT_COVER(int, connect, (int fd, const sockaddr* address, socklen_t size), fd, address, size)
+WEFT_COVER(int, shutdown, (int fd, int how), fd, how)
 WEFT_COVER(ssize_t, recv, (int fd, void* data, size_t size, int flags), fd, data, size, flags)
 WEFT_COVER(ssize_t, recvfrom, (int fd, void* data, size_t size, int flags, sockaddr* from, socklen_t* from_size), fd, data, size, flags, from, from_size)
 WEFT_COVER(ssize_t, recvmsg, (int fd, msghdr* message, int flags), fd, message, flags)

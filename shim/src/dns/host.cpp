@@ -92,12 +92,13 @@ struct host_wanted {
 
     // libc answers digits and dots, and IPv6 addresses, itself.
     bool is_numeric() const noexcept {
-        if (call == host_call::address) return false;
+        if (call == host_call::address || !subject) return false;
         const auto* name = static_cast<const char*>(subject);
         unsigned char address[sizeof(in6_addr)];
         return ::inet_pton(AF_INET, name, address) == 1 || ::inet_pton(AF_INET6, name, address) == 1;
     }
     std::string copy() const {
+        if (!subject) return {};
         // Of an address libc reads no more than it has.
         if (call == host_call::address)
             return {static_cast<const char*>(subject), std::min<std::size_t>(size, sizeof(in6_addr))};

@@ -8,6 +8,8 @@
 namespace weft::shim {
 namespace {
 
+std::string text(const char* from) { return from ? from : ""; }
+
 /// `Ask` owns what it reads, and writes into the room that it is given.
 template <class Ask>
 struct query final : dns::question {
@@ -79,7 +81,7 @@ int ask_with_state(const char* what, Call call) {
 
 int core::res_query(const char* name, int of, int type, unsigned char* answer, int size) {
     return ask("res_query", answer, size, *this, [&] {
-        return [name = std::string{name}, of, type](unsigned char* room, int room_size) {
+        return [name = text(name), of, type](unsigned char* room, int room_size) {
             return original().res_query(name.c_str(), of, type, room, room_size);
         };
     });
@@ -87,7 +89,7 @@ int core::res_query(const char* name, int of, int type, unsigned char* answer, i
 
 int core::res_search(const char* name, int of, int type, unsigned char* answer, int size) {
     return ask("res_search", answer, size, *this, [&] {
-        return [name = std::string{name}, of, type](unsigned char* room, int room_size) {
+        return [name = text(name), of, type](unsigned char* room, int room_size) {
             return original().res_search(name.c_str(), of, type, room, room_size);
         };
     });
@@ -95,7 +97,7 @@ int core::res_search(const char* name, int of, int type, unsigned char* answer, 
 
 int core::res_querydomain(const char* name, const char* domain, int of, int type, unsigned char* answer, int size) {
     return ask("res_querydomain", answer, size, *this, [&] {
-        return [name = std::string{name}, domain = std::string{domain ? domain : ""}, has_domain = domain != nullptr, of,
+        return [name = text(name), domain = text(domain), has_domain = domain != nullptr, of,
                 type](unsigned char* room, int room_size) {
             const char* const within = has_domain ? domain.c_str() : nullptr;
             return original().res_querydomain(name.c_str(), within, of, type, room, room_size);

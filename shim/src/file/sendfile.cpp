@@ -67,7 +67,8 @@ ssize_t core::send_file(int out, int in, off_t* offset, size_t size) const {
         return -1;
     }
     const errno_kept kept;
-    const ssize_t sent = send_all(out, "sendfile", [=] { return size; }, [&](const io::attempt& seen, size_t gone) -> ssize_t {
+    const auto all = [=] { return size; };
+    const ssize_t sent = send_all(out, "sendfile", all, [&](const io::attempt& seen, size_t gone) -> ssize_t {
         size_t more = 0;
         while (more < at_once && gone + more < size) {
             const ssize_t available = part.move_to(gone + more);

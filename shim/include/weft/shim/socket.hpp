@@ -14,6 +14,7 @@ namespace weft::shim {
 WEFT_API int socket(int domain, int type, int protocol);
 WEFT_API int accept(int fd, sockaddr* address, socklen_t* size);
 WEFT_API int accept4(int fd, sockaddr* address, socklen_t* size, int flags);
+WEFT_API int shutdown(int fd, int how);
 WEFT_API int connect(int fd, const sockaddr* address, socklen_t size);
 
 // Receiving.
