@@ -129,12 +129,12 @@ run_end best_of_five(body run, const calls& c, ticker beside, run_end& native, b
     return end;
 }
 
-// Defined in a program that is not linked with the shim.
-bool reached_late() { return &weft_late_functions != nullptr; }
-
 void ring(int) { alarm_clock::rang.fetch_add(1); }
 
 }  // namespace
+
+// Defined in a program that is not linked with the shim.
+bool reached_late() { return &weft_late_functions != nullptr; }
 
 const calls& named_calls() {
 #define WEFT_NAMED(name) weft::shim::name,

@@ -69,6 +69,10 @@ const calls& named_calls();
 /// What a program gets that names nothing: libc's on a plain thread, the interposed ones in a task.
 const calls& plain_calls();
 
+/// The program is not linked with the shim. What it does by libc's names while nothing is patched may then go past weft,
+/// closes among it, which whoever uses weft's names must not do.
+bool reached_late();
+
 /// What one run of a body saw.
 class journal {
 public:

@@ -80,6 +80,7 @@ void exchange(int to_child, int from_child, std::initializer_list<int> childs, p
 TEST_CASE("copies its input to its output" * doctest::skip()) {
     REQUIRE(weft::monkey::patch_all());
     std::string held;
+    held.reserve(much);  // it must not move while a write waits
     std::size_t came = 0, gone = 0;
     auto reader = weft::spawn([&] {
         char room[5'000];
