@@ -122,16 +122,6 @@ bool ready_now(int fd, short events) noexcept {
     return found > 0;
 }
 
-bool copied_in(void* to, const void* from, size_t size) noexcept {
-    const iovec here{to, size}, there{const_cast<void*>(from), size};
-    const long got = sys::call(SYS_process_vm_readv, sys::call(SYS_getpid), sys::word(&here), 1, sys::word(&there), 1, 0);
-    if (got == -EPERM || got == -ENOSYS) {
-        std::memcpy(to, from, size);
-        return true;
-    }
-    return got == static_cast<long>(size);
-}
-
 bool valid(const timespec& span) noexcept {
     return span.tv_sec >= 0 && span.tv_nsec >= 0 && span.tv_nsec < 1'000'000'000;
 }

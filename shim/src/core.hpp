@@ -123,9 +123,6 @@ bool ready_now(int fd, short events) noexcept;
 bool marks_are_used() noexcept;
 void marks_are_used_now() noexcept;
 
-/// Reads memory that may not be there. @returns whether it was
-bool copied_in(void* to, const void* from, size_t size) noexcept;
-
 /// A POSIX time span as a deadline; the span is valid.
 deadline after(const timespec& span);
 bool valid(const timespec& span) noexcept;

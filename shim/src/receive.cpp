@@ -11,6 +11,7 @@
 
 #include "fresh.hpp"
 #include "parts.hpp"
+#include "sched/onlooker.hpp"
 #include "transfer.hpp"
 
 namespace weft::shim {
@@ -65,8 +66,8 @@ void welcome(msghdr& message) noexcept {
 
 bool parts_are_there(const msghdr& message) noexcept {
     iovec part;
-    return message.msg_iovlen == 0 || (copied_in(&part, message.msg_iov, sizeof part) &&
-                                       copied_in(&part, message.msg_iov + message.msg_iovlen - 1, sizeof part));
+    return message.msg_iovlen == 0 || (detail::peek_at(message.msg_iov, part) &&
+                                       detail::peek_at(message.msg_iov + message.msg_iovlen - 1, part));
 }
 
 ssize_t welcomed(ssize_t got, msghdr* message) noexcept {
@@ -157,7 +158,7 @@ ssize_t core::__recvfrom_chk(int fd, void* data, size_t size, size_t room, int f
 ssize_t core::receive_message(int fd, msghdr* message, int flags, const char* call) const {
     const originals& libc = original();
     msghdr asked;
-    if (((flags & MSG_WAITALL) != 0 || marks_are_used()) && copied_in(&asked, message, sizeof asked) &&
+    if (((flags & MSG_WAITALL) != 0 || marks_are_used()) && detail::peek_at(message, asked) &&
         asked.msg_iovlen <= IOV_MAX && parts_are_there(asked)) {
         remaining_parts left{asked.msg_iov, asked.msg_iovlen};
         if (const size_t least = least_of(fd, flags, left.total())) {
@@ -187,7 +188,7 @@ ssize_t core::recvmsg(int fd, msghdr* message, int flags) {
 
 int core::recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, timespec* limit) {
     timespec span{};
-    if (passes(flags) || count == 0 || (limit && (!copied_in(&span, limit, sizeof span) || !valid(span)))) {
+    if (passes(flags) || count == 0 || (limit && (!detail::peek_at(limit, span) || !valid(span)))) {
         const int came = original().recvmmsg(fd, messages, count, flags, limit);
         for (int i = 0; i < came; ++i) welcomed(0, &messages[i].msg_hdr);
         return came;

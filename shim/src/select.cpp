@@ -11,6 +11,7 @@
 
 #include "base/sys.hpp"
 #include "core.hpp"
+#include "sched/onlooker.hpp"
 
 namespace weft::shim {
 namespace {
@@ -54,7 +55,7 @@ bool are_there(int count, const fd_set* readable, const fd_set* writable, const 
     for (const fd_set* set : {readable, writable, odd}) {
         const auto* const bytes = reinterpret_cast<const char*>(set);
         char byte;
-        if (set && size > 0 && (!copied_in(&byte, bytes, 1) || !copied_in(&byte, bytes + size - 1, 1))) return false;
+        if (set && size > 0 && (!detail::peek_at(bytes, byte) || !detail::peek_at(bytes + size - 1, byte))) return false;
     }
     return true;
 }
