@@ -156,7 +156,7 @@ int set_in_task(pthread_key_t key, const void* value) noexcept try {
     return ENOMEM;
 }
 
-int create_key(pthread_key_t* key, void (*destructor)(void*), const void* from) {
+[[maybe_unused]] int create_key(pthread_key_t* key, void (*destructor)(void*), const void* from) {
     const int result = original().pthread_key_create(key, destructor);
     if (result != 0 || *key >= most_keys) return result;
     key_facts& its = facts[*key];
@@ -166,13 +166,13 @@ int create_key(pthread_key_t* key, void (*destructor)(void*), const void* from) 
     return 0;
 }
 
-void* get(pthread_key_t key) {
+[[maybe_unused]] void* get(pthread_key_t key) {
     if (!is_of_task(key)) [[likely]] return original().pthread_getspecific(key);
     const task_values* const values = values_at::find();
     return values ? values->get(key) : nullptr;
 }
 
-int set(pthread_key_t key, const void* value) {
+[[maybe_unused]] int set(pthread_key_t key, const void* value) {
     return is_of_task(key) ? set_in_task(key, value) : original().pthread_setspecific(key, value);
 }
 
@@ -182,30 +182,27 @@ int set(pthread_key_t key, const void* value) {
 using namespace weft::shim;
 
 #if defined(WEFT_TSAN)
-// The sanitizer's runtime makes keys of its own before anything that is instrumented may run.
+// The sanitizer's runtime uses keys in threads, and at times, in which nothing that is instrumented may run: to it, all keys
+// are the threads'.
 extern "C" int weft_tsan_key_create(pthread_key_t* key, void (*destructor)(void*));
 extern "C" void* weft_tsan_getspecific(pthread_key_t key);
 extern "C" int weft_tsan_setspecific(pthread_key_t key, const void* value);
 asm(".symver weft_tsan_key_create, __pthread_key_create@" WEFT_OLDEST);
 asm(".symver weft_tsan_getspecific, __pthread_getspecific@" WEFT_OLDEST);
 asm(".symver weft_tsan_setspecific, __pthread_setspecific@" WEFT_OLDEST);
-namespace {
-constinit bool may_run = false;
-[[gnu::constructor(101)]] void begin() { may_run = true; }
-}  // namespace
+#define WEFT_BY_KEY(tsan, ours) tsan
 #define WEFT_NOT_SANITIZED __attribute__((no_sanitize("thread")))
+#else
+#define WEFT_BY_KEY(tsan, ours) ours
+#define WEFT_NOT_SANITIZED
+#endif
 extern "C" WEFT_NOT_SANITIZED int weft_interposed_pthread_key_create(pthread_key_t*, void (*)(void*)) asm("pthread_key_create");
 extern "C" WEFT_NOT_SANITIZED void* weft_interposed_pthread_getspecific(pthread_key_t) asm("pthread_getspecific");
 extern "C" WEFT_NOT_SANITIZED int weft_interposed_pthread_setspecific(pthread_key_t, const void*) asm("pthread_setspecific");
-#define WEFT_EARLY(name, ...) \
-    if (!may_run) return weft_tsan_##name(__VA_ARGS__)
-#else
-#define WEFT_EARLY(name, ...) static_cast<void>(0)
-#endif
 
 WEFT_INTERPOSED(int, pthread_key_create, (pthread_key_t* key, void (*destructor)(void*))) {
-    WEFT_EARLY(key_create, key, destructor);
-    return sync::create_key(key, destructor, __builtin_return_address(0));
+    return WEFT_BY_KEY(weft_tsan_key_create(key, destructor),
+                       sync::create_key(key, destructor, __builtin_return_address(0)));
 }
 
 WEFT_INTERPOSED(int, pthread_key_delete, (pthread_key_t key)) {
@@ -217,13 +214,11 @@ WEFT_INTERPOSED(int, pthread_key_delete, (pthread_key_t key)) {
 }
 
 WEFT_INTERPOSED(void*, pthread_getspecific, (pthread_key_t key)) {
-    WEFT_EARLY(getspecific, key);
-    return sync::get(key);
+    return WEFT_BY_KEY(weft_tsan_getspecific(key), sync::get(key));
 }
 
 WEFT_INTERPOSED(int, pthread_setspecific, (pthread_key_t key, const void* value)) {
-    WEFT_EARLY(setspecific, key, value);
-    return sync::set(key, value);
+    return WEFT_BY_KEY(weft_tsan_setspecific(key, value), sync::set(key, value));
 }
 
 namespace weft::monkey {
