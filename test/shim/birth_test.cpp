@@ -155,6 +155,7 @@ made of_child() {
     if (fd < 0) {  // a filter's kernel
         REQUIRE(::write(writer, "x", 1) == 1);
         REQUIRE(::waitpid(child, nullptr, 0) == child);
+        ::close(writer);
         return {};
     }
     return {descriptor{fd}, descriptor{writer}, [writer, child] {

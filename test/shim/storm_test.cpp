@@ -226,7 +226,7 @@ void churn(storm& s, const calls& c, int hub, dice d) {
         } else if (of.is_dead() || below(d, 3) == 0) {
             const int old = std::exchange(fd, -1);
             if (below(d, 2) == 0) c.close(old);
-            else ::close_range(static_cast<unsigned>(old), static_cast<unsigned>(old), 0);
+            else if (::close_range(static_cast<unsigned>(old), static_cast<unsigned>(old), 0) != 0) ::close(old);
         } else if (below(d, 2) == 0) {
             c.dup2(of.reads_at(), fd);
         } else {

@@ -177,15 +177,12 @@ struct word_change {
     }
 };
 
-// Whether the program may write there, which the kernel asks before it does.
+// Whether the program may write there, which the kernel asks before it does: it adds nothing, for waiters of nobody's.
 bool may_write(const void* address) noexcept {
-    const auto populate = [](const void* p) {
-        constexpr std::uintptr_t page = 4096;
-        constexpr int populate_write = 23;
-        const long start = static_cast<long>(reinterpret_cast<std::uintptr_t>(p) & ~(page - 1));
-        return sys::call(SYS_madvise, start, page, populate_write);
-    };
-    return populate(address) == 0 || populate(&address) != 0;  // before Linux 5.14 it is not told
+    static constexpr std::int32_t nobodys = 0;
+    constexpr long add_nothing = FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_EQ, 2047);
+    return sys::call(SYS_futex, sys::word(&nobodys), FUTEX_WAKE_OP_PRIVATE, 0, 0, sys::word(address), add_nothing) !=
+           -EFAULT;
 }
 
 // Where tasks sleep, the change and the wake-ups are three steps: who comes between them sees the changed word.
