@@ -108,9 +108,13 @@ void drain(int signal) noexcept {
 
 }  // namespace
 
-void long_call::tell() const noexcept {
+// The lock is what the waiter sees all of it by; with the write, it may be gone.
+void long_call::tell() noexcept {
     const std::uint64_t one = 1;
-    sys::write(event_, &one, sizeof one);
+    lock_.lock();
+    const int event = event_;
+    lock_.unlock();
+    sys::write(event, &one, sizeof one);
 }
 
 void long_call::drop(int) noexcept {
@@ -171,7 +175,10 @@ io::outcome long_call::wait_for_end(io::manner how) {
     for (;;) {
         const io::attempt seen{event_};
         std::uint64_t count;
-        if (sys::read(event_, &count, sizeof count) > 0) return end;
+        if (sys::read(event_, &count, sizeof count) > 0) {
+            const std::lock_guard guard{lock_};
+            return end;
+        }
         // A call-back may come before the thread is in its system call, which it then does not end: once more.
         if (handler && handler->works()) {
             call_back();

@@ -34,7 +34,7 @@ private:
     void run() noexcept override;
     void drop(int error) noexcept override;
     void call_back() noexcept;
-    void tell() const noexcept;
+    void tell() noexcept;
     io::outcome wait_for_end(io::manner how);
 
     function call_;

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <climits>
 
+#include "base/sys.hpp"
 #include "file_io.hpp"
 #include "../look.hpp"
 #include "../parts.hpp"
@@ -13,6 +14,9 @@ namespace {
 
 // What preadv2 and pwritev2 may be told that is about files alone.
 constexpr int of_files = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND;
+
+// A pipe or a socket: the call says so, whether it is ready or not.
+bool has_no_positions(int fd) noexcept { return detail::sys::call(SYS_lseek, fd, 0, SEEK_CUR) == -ESPIPE; }
 
 size_t counted(int count) noexcept { return count < 0 ? size_t{IOV_MAX} + 1 : static_cast<size_t>(count); }
 
@@ -26,7 +30,7 @@ ssize_t core::read_at(int fd, const iovec* parts, int count, off_t offset, int f
     if (!first.entry || !all.possible() || all.total() == 0 || offset < 0) return native();
     if (const auto got = read_file(fd, first, {parts, count, offset, flags}, call)) return *got;
     const way_to_try way = way_of(fd, first);
-    if (way == way_to_try::socket || way == way_to_try::never_waits) return native();
+    if (way == way_to_try::never_waits || has_no_positions(fd)) return native();
     return receive(fd, call, 0, [&](const io::attempt& seen, int) -> ssize_t {
         if (way_of(fd, seen) == way_to_try::nowait) {
             const ssize_t got = original().preadv2(fd, parts, count, offset, flags | RWF_NOWAIT);
@@ -44,7 +48,7 @@ ssize_t core::write_at(int fd, const iovec* parts, int count, off_t offset, int 
     if (!first.entry || !all.possible() || all.total() == 0 || offset < 0) return native();
     if (const auto took = write_file(fd, first, {parts, count, offset, flags}, call)) return *took;
     const way_to_try way = way_of(fd, first);
-    if (way == way_to_try::socket || way == way_to_try::never_waits) return native();
+    if (way == way_to_try::never_waits || has_no_positions(fd)) return native();
     // Whatever else has positions takes a write whole, or what it likes of it: once only.
     return send_all(fd, call, [] { return size_t{1}; }, [&](const io::attempt& seen, size_t) -> ssize_t {
         if (way_of(fd, seen) == way_to_try::nowait) {
