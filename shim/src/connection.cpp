@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 
 #include "fresh.hpp"
 #include "gate.hpp"
@@ -54,8 +55,14 @@ int duplicated(int fd, int made) noexcept {
 int core::socket(int domain, int type, int protocol) {
     const int fd = original().socket(domain, type, protocol);
     fresh(fd);
-    if (io::fd_entry* entry = fd >= 0 ? io::entry_of(fd) : nullptr)
-        entry->made_here.store(forks() + 1, std::memory_order_relaxed);
+    if (fd < 0) return fd;
+    const io::attempt made{fd};
+    if (!made.entry) return fd;
+    made.entry->made_here.store(forks() + 1, std::memory_order_relaxed);
+    if ((type & SOCK_NONBLOCK) != 0) return fd;
+    // What blocks() would ask for.
+    made.entry->patient.store(true, std::memory_order_relaxed);
+    io::saw_blocking(made, io::flag_changes());
     return fd;
 }
 
@@ -125,12 +132,17 @@ int core::accept4(int fd, sockaddr* address, socklen_t* size, int flags) {
 // before anybody else runs.
 int core::try_connect(int fd, io::fd_entry& entry, const sockaddr* address, socklen_t size) {
     const originals& libc = original();
+    int on = 1, off = 0;
     entry.lock.lock();
-    const int flags = libc.fcntl(fd, F_GETFL, nullptr);
-    libc.fcntl(fd, F_SETFL, reinterpret_cast<void*>(static_cast<long>(flags | O_NONBLOCK)));
-    const int result = libc.connect(fd, address, size);
+    libc.ioctl(fd, FIONBIO, &on);
+    int result = libc.connect(fd, address, size);
+    // Within one machine it is often done by then, which a second question tells.
+    if (result < 0 && errno == EINPROGRESS) {
+        result = libc.connect(fd, address, size);
+        if (result < 0 && errno == EALREADY) errno = EINPROGRESS;
+    }
     const int error = errno;
-    libc.fcntl(fd, F_SETFL, reinterpret_cast<void*>(static_cast<long>(flags)));
+    libc.ioctl(fd, FIONBIO, &off);
     entry.lock.unlock();
     errno = error;
     return result;
