@@ -50,7 +50,9 @@ struct life {
     std::uint16_t eager = 0;      // calls in a row that succeeded without waiting
     std::uint16_t refused = 0;    // waits that answered a kill with an error
     std::uint16_t shared_locks = 0;  // pthread's, that it holds for reading
-    int native = 0;               // depth of native scopes: interposed calls pass through
+    std::uint16_t native = 0;     // depth of native scopes: interposed calls pass through
+    bool told = false;            // record::call has a name: somebody counts or watches calls
+    std::uint32_t short_name = 0;  // of its number, for who holds what; 0: not asked for yet
 };
 
 /// What a switch touches: one cache line.

@@ -27,7 +27,9 @@ bool perhaps_in_handler() noexcept {
 
 bool may_park() noexcept {
     const thread* t = this_thread_if_any();
-    if (!t || !t->sched || t->current->is_hub || t->current->native > 0) return false;
+    if (!t || !t->sched) return false;
+    const record& me = *t->current;
+    if (me.native > 0 || ((me.attention & me.special) != 0 && me.is_hub)) return false;
     // While the thread ends, a fiber that is unwound has its waits refused, and main's calls are libc's again.
     return !t->unwinding || t->current != &t->main;
 }

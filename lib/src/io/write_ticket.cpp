@@ -13,8 +13,12 @@ constexpr std::uint32_t somebody_waits = 1;
 
 // The running fiber, as fd_entry::writer names it.
 std::uint32_t own_name() noexcept {
-    const auto name = static_cast<std::uint32_t>(this_thread().current->block->id << 1);
-    return name != 0 ? name : 2;
+    record& me = *this_thread().current;
+    if (me.short_name == 0) {
+        const auto name = static_cast<std::uint32_t>(me.block->id << 1);
+        me.short_name = name != 0 ? name : 2;
+    }
+    return me.short_name;
 }
 
 }  // namespace

@@ -12,8 +12,10 @@ bool has_hub() noexcept {
 }
 
 call_note begin_call(const char* name, const void* frame) noexcept {
-    call_note& here = this_thread().current->call;
+    record& me = *this_thread().current;
+    call_note& here = me.call;
     if (here.name) here.lets_go(false);
+    me.told = true;
     call_note now;
     now.name = name;
     now.frame = frame;
@@ -22,9 +24,11 @@ call_note begin_call(const char* name, const void* frame) noexcept {
 }
 
 call_note end_call(const call_note& outer) noexcept {
-    call_note& here = this_thread().current->call;
+    record& me = *this_thread().current;
+    call_note& here = me.call;
     here.lets_go(false);
     const call_note ended = std::exchange(here, outer);
+    me.told = outer.name != nullptr;
     if (outer.name) {
         // One within another, as a condition's lock: what has become of it is the outer one's, too.
         here.goes_on();

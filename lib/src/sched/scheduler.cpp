@@ -182,7 +182,7 @@ wake scheduler::park_now(parking& w) noexcept {
 void scheduler::switch_pinned(record& me) noexcept {
     const bool special = me.attention & record::special;
     if (special) [[unlikely]] count_here(*me.block);
-    const bool told = me.call.name != nullptr;
+    const bool told = me.told;
     if (told) [[unlikely]] me.call.lets_go(me.state == run_state::parked);
     switch_away(me);
     if (told) [[unlikely]] me.call.goes_on();
