@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include <sys/uio.h>
+
 namespace test::storm {
 namespace {
 
@@ -19,6 +21,13 @@ ends made(kind what) {
 }
 
 }  // namespace
+
+bool pipes_are_tried() {
+    const auto line = pipe_pair();
+    char byte;
+    const iovec part{&byte, 1};
+    return ::preadv2(line[0], &part, 1, -1, RWF_NOWAIT) < 0 && errno == EAGAIN;
+}
 
 stream::stream(int number, kind what, bool small, int writers, dice& d)
     : number_{number}, what_{what}, small_{small}, ends_{made(what)}, sent_(static_cast<std::size_t>(writers)),

@@ -19,6 +19,9 @@ inline int below(dice& d, int limit) { return static_cast<int>(d() % static_cast
 
 enum class kind { local, tcp, pipe, messages };
 
+/// A pipe has a try that does not wait. Without it, whoever reads one beside others may block its thread.
+bool pipes_are_tried();
+
 constexpr int frames_each = 8;
 
 /// Who writes to a stream writes frames, whose first byte names the writer, whose bytes tell where they belong, and

@@ -11,7 +11,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/select.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include <weft/timeout.hpp>
@@ -26,6 +25,7 @@ using test::storm::below;
 using test::storm::dice;
 using test::storm::frames_each;
 using test::storm::kind;
+using test::storm::pipes_are_tried;
 using test::storm::stream;
 
 namespace {
@@ -39,14 +39,6 @@ constexpr int passed_on = hubs * writers_per_hub, by_thread = passed_on + hubs;
 struct private_end {
     int fd = -1;  // another number for the end that reads, which only the hub's own tasks use
 };
-
-// Where a pipe has no try that does not wait, whoever reads it beside others may block its thread.
-bool pipes_are_tried() {
-    const auto ends = test::pipe_pair();
-    char byte;
-    const iovec part{&byte, 1};
-    return ::preadv2(ends[0], &part, 1, -1, RWF_NOWAIT) < 0 && errno == EAGAIN;
-}
 
 struct storm {
     explicit storm(unsigned seed) : random{seed} {
