@@ -29,7 +29,9 @@ int join(joining j, const detail::thread* t) {
     WEFT_TELL_WAIT(pthread_join);
     if (!t || !may_park(*t)) return j.natively();
     if (::pthread_equal(j.thread, ::pthread_self())) return j.natively();  // refused at once
+#if !defined(WEFT_TSAN)  // to which the thread would be joined twice
     if (const int now = ::pthread_tryjoin_np(j.thread, j.result); now != EBUSY) return now;
+#endif
     if (!j.limit.valid() || !j.limit.known_clock()) return EINVAL;
     if (!detail::offload(detail::offload_kind::unbounded, joining::run, &j, "the end of a thread")) j.run(&j);
     return j.error;
