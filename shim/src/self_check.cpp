@@ -36,8 +36,7 @@ struct module_tables {
 struct search {
     bool repair;
     // Before the search, since dlsym takes a lock that is not to be waited for under the loader's other one.
-    const bool* in_front;         // of each call: the program's modules find ours, or what leads there
-    void* const* ahead;           // the function of a library between the program and us, a sanitizer's say; or null
+    const bool* in_front;         // of each call: the program's modules find ours
     const char* stuck = nullptr;  // a module whose slot could not be written
     std::size_t unbound = 0;      // slots that lead past us
 };
@@ -111,7 +110,7 @@ void look_at_slot(search& s, const module_tables& t, const ElfW(Rela)& r, const 
     if (!row) return;
     auto** slot = reinterpret_cast<void**>(t.base + r.r_offset);
     void* const bound = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
-    if (bound == row->interposed || (bound && bound == s.ahead[row - call_rows])) return;
+    if (bound == row->interposed) return;
     // Perhaps not bound yet. The name would be looked up in the global order, or in the module's own (RTLD_DEEPBIND).
     const bool lazy = type == jump_slot && bound != *row->original;
     if (!lazy || !s.in_front[row - call_rows]) ++s.unbound;
@@ -139,21 +138,16 @@ bool stands_before_libc() noexcept { return before_libc.load(std::memory_order_r
 bool calls_arrive() noexcept {
     find_originals();
     bool in_front[call_count];
-    void* ahead[call_count];
     bool all = true;
     for (std::size_t i = 0; i < call_count; ++i) {
-        const call_row& row = call_rows[i];
-        void* const first = seen_by_program(row.name);
-        const bool somebody_else = first && first != row.interposed && first != *row.original;
-        ahead[i] = somebody_else ? first : nullptr;
-        in_front[i] = first == row.interposed || somebody_else;
+        in_front[i] = seen_by_program(call_rows[i].name) == call_rows[i].interposed;
         all = all && in_front[i];
     }
     before_libc.store(all, std::memory_order_relaxed);
-    search repaired{true, in_front, ahead};
+    search repaired{true, in_front};
     dl_iterate_phdr(look_at_module, &repaired);
     if (repaired.unbound == 0) return true;
-    search again{false, in_front, ahead};
+    search again{false, in_front};
     dl_iterate_phdr(look_at_module, &again);
     return !repaired.stuck && again.unbound == 0;
 }
