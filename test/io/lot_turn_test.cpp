@@ -13,8 +13,8 @@
 
 #include "io/plain_lock.hpp"
 #include "support/forked.hpp"
-#include "support/task_test.hpp"
 #include "support/sanitizers.hpp"
+#include "support/task_test.hpp"
 
 using namespace std::chrono_literals;
 using test::for_ever;
