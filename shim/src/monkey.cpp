@@ -7,6 +7,7 @@
 
 #include "base/check.hpp"
 #include "base/copies.hpp"
+#include "context/sanitizer.hpp"
 #include "gate.hpp"
 #include "original.hpp"
 #include "self_check.hpp"
@@ -56,8 +57,12 @@ bool patch(std::initializer_list<area> which) {
 bool patch(area which) { return patch({which}); }
 
 bool patch_all() {
+#if defined(WEFT_TSAN)  // which must see every lock itself
+    return patch({area::time, area::socket, area::fd, area::poll, area::dns, area::file, area::process, area::signal});
+#else
     return patch({area::time, area::socket, area::fd, area::poll, area::dns, area::file, area::process, area::signal,
                   area::sync});
+#endif
 }
 
 void unpatch_all() noexcept {
