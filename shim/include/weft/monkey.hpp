@@ -39,6 +39,7 @@ enum class area : unsigned char {
 /// @returns  true if calls really arrive here. Otherwise one line on standard error says what is wrong, and
 ///           nothing is patched; two copies of weft in the process got their line when the second was loaded.
 ///           Call it again after a dlopen() by a bare name with RTLD_DEEPBIND: it then reaches that module, too.
+/// A build with ThreadSanitizer leaves `sync` out, since the sanitizer has to see every lock itself.
 /// gevent: gevent.monkey.patch_all
 WEFT_API bool patch_all();
 
