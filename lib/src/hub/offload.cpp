@@ -167,7 +167,6 @@ errand_end send_out(offload_kind kind, std::shared_ptr<errand> asked, const char
     return error == 0 ? errand_end::done : errand_end::no_thread;
 }
 
-
 void call_in_pool(void (*function)(void*), void* argument) {
     worker_pool& p = pool_of_functions();
     if (p.is_on_own_thread()) return function(argument);

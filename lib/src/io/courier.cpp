@@ -1,9 +1,6 @@
 // Who tells the lot's sleepers what a handler of a signal may not tell them itself.
 #include <new>
 
-#include <pthread.h>
-#include <signal.h>
-
 #include "base/sys.hpp"
 #include "io/lot_line.hpp"
 #include "io/signals.hpp"
@@ -26,7 +23,7 @@ void summon_all(bucket& b) noexcept {
     }
 }
 
-void* deliver(void*) {
+void deliver(void*) {
     for (;;) {
         const std::uint32_t seen = calls.load(std::memory_order_acquire);
         for (std::size_t word = 0; word < sizeof marked / sizeof *marked; ++word) {
@@ -38,26 +35,11 @@ void* deliver(void*) {
     }
 }
 
-int start() noexcept {
-    pthread_attr_t attributes;
-    if (const int error = pthread_attr_init(&attributes)) return error;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigset_t every, before;
-    sigfillset(&every);
-    pthread_sigmask(SIG_SETMASK, &every, &before);
-    pthread_t id;
-    const int error = pthread_create(&id, &attributes, deliver, nullptr);
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    pthread_attr_destroy(&attributes);
-    if (error == 0) count_own_thread(1);
-    return error;
-}
-
 }  // namespace
 
 int start_courier() noexcept {
     starting.lock();
-    const int error = started ? 0 : start();
+    const int error = started ? 0 : start_own_thread("weft-courier", deliver, nullptr);
     if (error == 0) started = true;
     starting.unlock();
     return error;
