@@ -36,15 +36,20 @@ int core::failed(io::outcome how, const char* call, int late) const {
     return -1;
 }
 
-bool core::wait_for(int fd, const io::attempt& seen, io::direction way, const char* call, deadline& by,
-                    bool& timed, bool progress) const {
+// One patience for all waits of a call, counted from the first. signal(7): with a time-out set on the socket, a handler
+// interrupts even with SA_RESTART.
+io::manner core::patient_manner(const io::attempt& seen, io::direction way, const char* call, deadline& by,
+                                bool& timed) const {
     if (!timed) {
         by = patience_of(seen, way);
         timed = true;
     }
-    // signal(7): with a time-out set on the socket, a handler interrupts even with SA_RESTART.
-    const auto rule = by.is_never() ? io::signal_rule::restarts : io::signal_rule::ends;
-    const io::outcome how = io::wait(fd, seen, way, manner_of(call, by, rule));
+    return manner_of(call, by, by.is_never() ? io::signal_rule::restarts : io::signal_rule::ends);
+}
+
+bool core::wait_for(int fd, const io::attempt& seen, io::direction way, const char* call, deadline& by,
+                    bool& timed, bool progress) const {
+    const io::outcome how = io::wait(fd, seen, way, patient_manner(seen, way, call, by, timed));
     if (how == io::outcome::ready) return true;
     if (how != io::outcome::killed || !progress) failed(how, call, EAGAIN);
     return false;
@@ -52,12 +57,7 @@ bool core::wait_for(int fd, const io::attempt& seen, io::direction way, const ch
 
 bool core::wait_for_ticket(io::write_ticket& ticket, const io::attempt& seen, const char* call, deadline& by,
                            bool& timed) const {
-    if (!timed) {
-        by = patience_of(seen, io::direction::write);
-        timed = true;
-    }
-    const auto rule = by.is_never() ? io::signal_rule::restarts : io::signal_rule::ends;
-    const io::outcome how = ticket.wait(seen, manner_of(call, by, rule));
+    const io::outcome how = ticket.wait(seen, patient_manner(seen, io::direction::write, call, by, timed));
     if (how == io::outcome::ready) return true;
     failed(how, call, EAGAIN);
     return false;

@@ -30,6 +30,8 @@ struct core {
     int failed(io::outcome how, const char* call, int late) const;
 
 private:
+    io::manner patient_manner(const io::attempt& seen, io::direction way, const char* call, deadline& by,
+                              bool& timed) const;
     /// Waits until the call is worth trying again. @returns whether it is; false with errno set, or thrown
     /// `progress`: something was transferred already, so that a kill is left for the next wait.
     bool wait_for(int fd, const io::attempt& seen, io::direction way, const char* call, deadline& by, bool& timed,
